@@ -1,0 +1,155 @@
+"""LLMPolicy, a policy over any Hugging Face causal language model."""
+
+import copy
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from pivot_agents import lora
+from pivot_agents.chat import ChatFormat
+from pivot_agents.generation import SamplingConfig, sample
+from pivot_agents.kv_cache import PrefixStore
+from pivot_agents.policy import Completion, Context
+from pivot_envs.errors import ModelError
+
+
+class LLMPolicy:
+    """Samples actions from a causal language model, with or without a LoRA adapter.
+
+    Keys and values of a conversation are kept from turn to turn, and dropped by themselves when
+    training has changed the weights.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        tokenizer: Any,
+        *,
+        temperature: float = 1.0,
+        max_new_tokens: int = 64,
+        seed: int = 0,
+        batch_size: int = 64,
+        stored_tokens: int = 32_768,
+    ) -> None:
+        """Wrap a loaded model.
+
+        Args:
+            model: A Hugging Face causal language model, possibly with an adapter.
+            tokenizer: Its tokenizer, with a chat template.
+            temperature: Sampling temperature; 0 takes the most likely token.
+            max_new_tokens: Longest completion.
+            seed: Seed of the sampling generator.
+            batch_size: Most rows that are sampled together.
+            stored_tokens: How many tokens' keys and values are kept between turns.
+
+        Raises:
+            ModelError: The tokenizer has no chat template or end token.
+            ValueError: A number is out of range.
+        """
+        if temperature < 0 or max_new_tokens < 1 or batch_size < 1:
+            raise ValueError(
+                "expected temperature >= 0, max_new_tokens >= 1 and batch_size >= 1, got "
+                f"{temperature}, {max_new_tokens} and {batch_size}"
+            )
+        self.model = model.eval()
+        self.chat = ChatFormat(tokenizer)
+        self.generator = torch.Generator(model.device).manual_seed(seed)
+        self.sampling = SamplingConfig(
+            end_id=self.chat.end_id,
+            pad_id=self.chat.pad_id,
+            max_new_tokens=max_new_tokens,
+            temperature=temperature,
+            batch_size=batch_size,
+        )
+        self._stored_tokens = stored_tokens
+        self._store = PrefixStore(stored_tokens)
+        self._weights_version = -1
+
+    @classmethod
+    def load(
+        cls, path_or_hub_id: str | Path, *, device: str = "cpu", **options: Any
+    ) -> "LLMPolicy":
+        """Load model and tokenizer from a folder or the hub; ``options`` are the constructor's.
+
+        Raises:
+            ModelError: There is no causal language model with a chat template there.
+        """
+        name = str(path_or_hub_id)
+        try:
+            tokenizer = AutoTokenizer.from_pretrained(name)
+            model = AutoModelForCausalLM.from_pretrained(name)
+        except (OSError, ValueError, KeyError, ImportError) as error:
+            first_line = str(error).strip().partition("\n")[0]
+            raise ModelError(
+                f"expected a folder or a hub id of a causal language model, got {name!r}: "
+                f"{first_line}"
+            ) from error
+        return cls(model.to(device), tokenizer, **options)
+
+    def act(self, contexts: Sequence[Context]) -> Sequence[Completion]:
+        """Sample one completion for each context, in order."""
+        self._forget_old_weights()
+        prompts = [self.chat.prompt_ids(context) for context in contexts]
+        with lora.merged(self.model) as model:
+            samples = sample(
+                model,
+                prompts,
+                self.sampling,
+                self.generator,
+                store=self._store,
+                known=[len(context.prefix_ids) for context in contexts],
+                keep=[context.turns_left != 1 for context in contexts],
+            )
+        return [
+            Completion(self.chat.action(one.token_ids), one.token_ids, one.logprobs, prompt)
+            for one, prompt in zip(samples, prompts, strict=True)
+        ]
+
+    def with_temperature(self, temperature: float, *, seed: int = 0) -> "LLMPolicy":
+        """Return a policy that shares the model and samples at another temperature.
+
+        Args:
+            temperature: 0 takes the most likely token.
+            seed: Seed of the new policy's own generator.
+        """
+        return LLMPolicy(
+            self.model,
+            self.chat.tokenizer,
+            temperature=temperature,
+            max_new_tokens=self.sampling.max_new_tokens,
+            seed=seed,
+            batch_size=self.sampling.batch_size,
+            stored_tokens=self._stored_tokens,
+        )
+
+    def greedy(self) -> "LLMPolicy":
+        """Return a policy that shares the model and takes the most likely token."""
+        return self.with_temperature(0.0)
+
+    def with_adapter(self, config: lora.LoRAConfig | None = None) -> "LLMPolicy":
+        """Return a policy over a copy of the model with a fresh adapter on it.
+
+        Raises:
+            ValueError: The model has an adapter already.
+        """
+        if lora.is_attached(self.model):
+            raise ValueError("the model carries an adapter; start from a policy without one")
+        model = lora.attach(copy.deepcopy(self.model), config)
+        return LLMPolicy(
+            model,
+            self.chat.tokenizer,
+            temperature=self.sampling.temperature,
+            max_new_tokens=self.sampling.max_new_tokens,
+            seed=self.generator.initial_seed(),
+            batch_size=self.sampling.batch_size,
+            stored_tokens=self._stored_tokens,
+        )
+
+    def _forget_old_weights(self) -> None:
+        version = sum(parameter._version for parameter in lora.trainable(self.model))
+        if version != self._weights_version:
+            self._store.clear()
+            self._weights_version = version

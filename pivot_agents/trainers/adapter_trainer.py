@@ -1,0 +1,98 @@
+"""AdapterTrainer, what the trainers share: an adapter, its optimizer, steps and checkpoints."""
+
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import torch
+
+from pivot_agents import lora
+from pivot_agents.accounting import TurnCounter
+from pivot_agents.checkpoint import TrainingState, load_checkpoint, save_checkpoint
+from pivot_agents.llm import LLMPolicy
+from pivot_agents.rows import Batch
+from pivot_agents.trainers.metrics import StepMetrics
+
+BatchLoss = Callable[[Batch], torch.Tensor]
+"""The loss of a micro-batch: per target, (targets,)."""
+
+
+class AdapterTrainer(ABC):
+    """Trains the adapter of a policy step by step with AdamW."""
+
+    def __init__(
+        self, policy: LLMPolicy, learning_rate: float, grad_clip: float, counter: TurnCounter | None
+    ) -> None:
+        """Prepare training.
+
+        Args:
+            policy: Changed in place; its model must carry an adapter.
+            learning_rate: Constant learning rate of AdamW, without weight decay.
+            grad_clip: Largest norm of the gradient.
+            counter: Counts what rollouts cost; a new one by default.
+
+        Raises:
+            ValueError: The model carries no adapter.
+        """
+        if not lora.is_attached(policy.model):
+            raise ValueError("the policy's model has no adapter; use policy.with_adapter()")
+        self.policy = policy
+        self.counter = counter or TurnCounter()
+        self.step = 0
+        self._grad_clip = grad_clip
+        self._parameters = lora.trainable(policy.model)
+        self._optimizer = torch.optim.AdamW(self._parameters, lr=learning_rate, weight_decay=0.0)
+
+    def train(self) -> Iterator[StepMetrics]:
+        """Train to the end of the budget; yields the metrics of each step after it."""
+        while not self.is_done:
+            metrics = self._train_step()
+            self.step += 1
+            yield metrics
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write a checkpoint, between two steps.
+
+        Raises:
+            CheckpointError: The file cannot be written.
+        """
+        save_checkpoint(path, self._state())
+
+    def load(self, path: str | os.PathLike[str]) -> None:
+        """Go on from a checkpoint of a trainer with the same settings.
+
+        Raises:
+            CheckpointError: The file is damaged or belongs to another trainer or other settings.
+        """
+        self.step = load_checkpoint(path, self._state())
+
+    @property
+    @abstractmethod
+    def is_done(self) -> bool:
+        """Whether the budget is used up."""
+
+    @abstractmethod
+    def _train_step(self) -> StepMetrics:
+        """Do one step."""
+
+    @abstractmethod
+    def _settings(self) -> Mapping[str, Any]:
+        """Return the settings that a checkpoint is bound to."""
+
+    def _state(self) -> TrainingState:
+        config = {"trainer": type(self).__name__, **self._settings()}
+        return TrainingState(self.policy, self._optimizer, self.counter, self.step, config)
+
+    def _update(self, batches: Sequence[Batch], loss_of: BatchLoss) -> tuple[float, float]:
+        """Take one optimizer step on the mean loss of all targets; returns it and the norm."""
+        total = sum(len(batch.targets) for batch in batches)
+        loss_sum = 0.0
+        for batch in batches:
+            loss = loss_of(batch.to(self.policy.model.device)).sum() / total
+            loss.backward()  # type: ignore[no-untyped-call]
+            loss_sum += loss.item()
+        norm = torch.nn.utils.clip_grad_norm_(self._parameters, self._grad_clip)
+        self._optimizer.step()
+        self._optimizer.zero_grad()
+        return loss_sum, norm.item()

@@ -1,0 +1,31 @@
+"""StepMetrics, what a trainer reports of one step."""
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class StepMetrics:
+    """What one step of training saw and did."""
+
+    step: int
+    """Finished steps, this one included."""
+    loss: float
+    """Mean loss per trained token; 0 if nothing was trained."""
+    trained_tokens: int
+    """Tokens with a loss."""
+    gradient_norm: float
+    """Before clipping."""
+    reward_mean: float | None = None
+    """Mean return of the step's episodes, infrastructure failures left out; ``None`` without."""
+    zero_variance_share: float = 0.0
+    """Share of the groups whose returns are all equal, from which nothing can be learned."""
+    kl: float = 0.0
+    """Mean estimate of the KL to the reference policy per trained token, in nats."""
+    infra_errors: int = 0
+    """Episodes that the machinery failed; they are masked."""
+    turns: int = 0
+    """Rollout turns of this step."""
+    generated_tokens: int = 0
+    """Tokens sampled in this step."""
+    wall_s: float = field(default=0.0, compare=False)
+    """Seconds that the step took."""

@@ -1,0 +1,1 @@
+"""Repair real code in a real sandbox."""

@@ -1,0 +1,270 @@
+"""CodingEnv: repair a bug in a real package, in a sandbox, with a shell, a viewer and an editor."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pivot_envs.coding.editing import edit_text, syntax_error
+from pivot_envs.coding.focus import Focus, find_focus
+from pivot_envs.coding.grading import grade
+from pivot_envs.coding.output import clip, output_facts, without_durations
+from pivot_envs.coding.task import CodingTask
+from pivot_envs.coding.taskset import TaskSet
+from pivot_envs.coding.terminal import Terminal
+from pivot_envs.coding.toolbox import TOOLS
+from pivot_envs.coding.view import find_function, show_function, show_lines, shown_lines
+from pivot_envs.coding.workspace import Workspace
+from pivot_envs.core import PivotEnv, ToolResult
+from pivot_envs.errors import ActionError, InfraError, SnapshotError
+from pivot_envs.sandbox.base import FileEntry, Sandbox, SandboxState
+from pivot_envs.sandbox.embedded import EmbeddedSandbox
+from pivot_envs.snapshot import sha256
+from pivot_envs.tools import ToolCall
+
+_CACHES = ("__pycache__", ".pytest_cache")
+_VIEW_LINES = 100
+
+
+class CodingEnv(PivotEnv):
+    """Repair one injected bug in the source release of a real Python package.
+
+    Observation: the issue, then the output of each tool. Action: one call of ``bash``, ``view``,
+    ``edit`` or ``submit``, as JSON text. Reward: 1.0 if, at ``submit`` or when the turns run out,
+    every FAIL_TO_PASS and PASS_TO_PASS test passes on the grader's own copy of the tests; else 0.
+    Episode end: ``submit`` terminates; ``max_turns`` or a failure of the sandbox truncates.
+
+    A snapshot holds files (content, mode, symlinks, deletions, empty folders) and shell state
+    (cwd, variables, functions, options); background processes end at a restore.
+    """
+
+    metadata: dict[str, Any] = {  # noqa: RUF012
+        "render_modes": ["human", "ansi", "rgb_array"],
+        "render_fps": 2,
+    }
+    tools = TOOLS
+
+    def __init__(
+        self,
+        *,
+        tasks: str | None = None,
+        split: str | None = None,
+        task_ids: Sequence[str] | None = None,
+        max_turns: int = 12,
+        max_output_chars: int = 4000,
+        command_timeout_s: float = 30.0,
+        render_mode: str | None = None,
+        unsafe: bool = False,
+    ) -> None:
+        """Create the environment; the sandbox starts at the first reset.
+
+        Args:
+            tasks: A task file; by default the one that is shipped.
+            split: Only tasks of this split: ``train``, ``test`` or ``unseen``.
+            task_ids: Only these tasks.
+            max_turns: Turns until an episode is truncated and graded as it stands.
+            max_output_chars: Longest observation of a tool, in characters; the middle of longer
+                ones is left out.
+            command_timeout_s: Seconds after which a command's process tree is killed.
+            render_mode: ``human`` prints, ``ansi`` returns text, ``rgb_array`` draws a terminal.
+            unsafe: Go on, with weaker isolation, where the machine allows no namespaces.
+
+        Raises:
+            TaskError: The task file is missing or damaged, or no task is left.
+        """
+        super().__init__(max_turns=max_turns, render_mode=render_mode)
+        self._tasks = TaskSet(tasks, split=split, task_ids=task_ids)
+        self._max_output_chars = max_output_chars
+        self._command_timeout_s = command_timeout_s
+        self._sandbox: Sandbox = EmbeddedSandbox(unsafe=unsafe)
+        self._terminal = Terminal()
+        self._hint = ""
+        self._viewed_path: str | None = None
+
+    @property
+    def task(self) -> CodingTask:
+        """The current task; its mutation is the answer and must not reach an agent under test."""
+        return self._tasks[self._task_id]
+
+    @property
+    def task_ids(self) -> tuple[str, ...]:
+        """Ids of the tasks that a reset draws from."""
+        return self._tasks.ids
+
+    def render(self) -> Any:
+        """Return the transcript as text (``ansi``) or as pixels, or print what is new (``human``)."""
+        if self.render_mode == "rgb_array":
+            return self._terminal.draw(self.messages)
+        if self.render_mode == "ansi":
+            return self._terminal.transcript(self.messages)
+        return None
+
+    def close(self) -> None:
+        """End the sandbox; the environment can be reset again."""
+        self._running = False
+        self._sandbox.close()
+
+    def sample_action(self) -> str:
+        """Draw a plausible action with the action space's generator, for tests."""
+        calls = (
+            ToolCall("view", {}),
+            ToolCall("bash", {"command": "ls; export SEEN=$((SEEN + 1)); echo $SEEN"}),
+            ToolCall("bash", {"command": "mkdir -p notes/empty; echo note >> notes/a.txt; cd notes"}),
+            ToolCall("edit", {"path": self.task.mutation.path, "start": 1, "end": 0, "text": "# x"}),
+            ToolCall("bash", {}),
+        )
+        return calls[int(self.action_space.np_random.integers(len(calls)))].as_text()
+
+    def _begin(self, task_id: str | None) -> tuple[str, str]:
+        if task_id is None:
+            task_id = self._tasks.draw(self.np_random)
+        elif task_id not in self._tasks:
+            raise ValueError(f"unknown task_id {task_id!r}; env.unwrapped.task_ids lists them")
+        task = self._tasks[task_id]
+        self._start_sandbox()
+        self._sandbox.load(self._tasks.workspace(task).with_bug(task))
+        self._hint = task.issue
+        self._viewed_path = None
+        return task_id, task.issue
+
+    def _start_sandbox(self) -> None:
+        """Start the box, replacing one that died."""
+        try:
+            self._sandbox.start()
+        except InfraError:
+            self._sandbox.close()
+            self._sandbox.start()
+
+    def _act(self, call: ToolCall) -> ToolResult:
+        arguments = call.arguments
+        if call.name == "bash":
+            return self._bash(arguments.get("command"))
+        if call.name == "view":
+            return self._view(arguments)
+        if call.name == "edit":
+            return self._edit(arguments)
+        return self._submit()
+
+    def _bash(self, command: str | None) -> ToolResult:
+        if command is None:
+            tests = " ".join(self.task.fail_to_pass)
+            command = f"pytest -q --tb=short -p no:cacheprovider {tests}"
+        result = self._sandbox.run(command, timeout_s=self._command_timeout_s)
+        output = without_durations(result.output)
+        self._hint = output if "::" in output or ".py:" in output else self._hint
+        if result.timed_out:
+            ending = f"[timed out after {self._command_timeout_s:g} s; all its processes were killed]"
+        else:
+            ending = f"[exit code {result.exit_code}]"
+        shown = clip(output.rstrip("\n"), self._max_output_chars)
+        facts = output_facts(output, result.exit_code)
+        return ToolResult(f"{shown}\n{ending}" if shown else ending, facts=facts)
+
+    def _view(self, arguments: Mapping[str, Any]) -> ToolResult:
+        path, _, function = str(arguments.get("path", "")).partition("::")
+        if not arguments:
+            focus = self._focus()
+            if focus is None:
+                raise ActionError("no traceback or test points to a place: name a path")
+            path, function = focus.path, focus.function
+        path = path or self._viewed_path or ""
+        source = self._read(path)
+        if function:
+            span = find_function(source, function)
+            if span is None:
+                raise ActionError(f"{path} defines no function {function!r}")
+            title, text = f"{path}::{span.name}", show_function(source, span)
+        else:
+            start = max(1, arguments.get("start", 1))
+            end = arguments.get("end", start + _VIEW_LINES - 1)
+            title, text = path, show_lines(source, start, end)
+        if not text:
+            raise ActionError(f"{path} has {source.count(chr(10)) + 1} lines: nothing to show there")
+        self._viewed_path = path
+        text = clip(text, self._max_output_chars)
+        facts = frozenset(f"{path}:{number}" for number in shown_lines(text))
+        return ToolResult(f"{title}\n{text}", facts=facts)
+
+    def _edit(self, arguments: Mapping[str, Any]) -> ToolResult:
+        path = arguments.get("path") or self._viewed_path
+        if path is None:
+            focus = self._focus()
+            if focus is None:
+                raise ActionError("name the path to edit")
+            path = focus.path
+        edited, first, last = edit_text(self._read(path), arguments)
+        try:
+            self._sandbox.write_file(path, edited.encode("utf-8", errors="surrogateescape"))
+        except (ValueError, OSError) as error:
+            raise ActionError(f"cannot write {path}: {error}") from error
+        self._viewed_path = path
+        shown = clip(show_lines(edited, first, last), self._max_output_chars)
+        problem = syntax_error(edited) if path.endswith(".py") else None
+        parts = [f"edited {path}", shown, problem or ""]
+        return ToolResult("\n".join(part for part in parts if part))
+
+    def _submit(self) -> ToolResult:
+        task = self.task
+        verdict = grade(self._sandbox, task, self._workspace(), self._command_timeout_s)
+        counts = f"{verdict.total - len(verdict.failing)} of {verdict.total} tests pass"
+        reward = 1.0 if verdict.is_solved else 0.0
+        return ToolResult(
+            f"submitted: {counts}", reward, terminated=True, facts=frozenset({"submitted"})
+        )
+
+    def _score_unfinished(self) -> tuple[float, str | None]:
+        try:
+            verdict = grade(self._sandbox, self.task, self._workspace(), self._command_timeout_s)
+        except InfraError as error:
+            return 0.0, f"{type(error).__name__}: {error}"
+        return (1.0 if verdict.is_solved else 0.0), None
+
+    def _workspace(self) -> Workspace:
+        return self._tasks.workspace(self.task)
+
+    def _focus(self) -> Focus | None:
+        def read(path: str) -> str | None:
+            try:
+                return self._read(path)
+            except ActionError:
+                return None
+
+        return find_focus(self._hint, self._workspace().package_paths(), read)
+
+    def _read(self, path: str) -> str:
+        try:
+            return self._sandbox.read_file(path).decode("utf-8", errors="surrogateescape")
+        except (OSError, ValueError) as error:
+            raise ActionError(f"cannot read {path!r}: {error}") from error
+
+    def _save(self) -> tuple[Mapping[str, Any], Mapping[str, bytes]]:
+        saved = self._sandbox.save()
+        state = {
+            "files": [[entry.path, entry.kind, entry.mode, entry.content] for entry in saved.files],
+            "shell": saved.shell,
+            "hint": self._hint,
+            "viewed_path": self._viewed_path,
+        }
+        return state, saved.blobs
+
+    def _load(self, task_id: str, state: Mapping[str, Any], blobs: Mapping[str, bytes]) -> None:
+        files = tuple(FileEntry(*entry) for entry in state["files"])
+        self._start_sandbox()
+        self._sandbox.load(SandboxState(files=files, shell=state["shell"], blobs=blobs))
+        self._hint = state["hint"]
+        self._viewed_path = state["viewed_path"]
+
+    def _state_digest(self) -> str:
+        entries = (
+            f"{entry.path}\0{entry.kind}\0{entry.mode}\0{entry.content}\n"
+            for entry in self._sandbox.save().files
+            if not any(part in _CACHES for part in entry.path.split("/"))
+        )
+        return sha256("".join(entries).encode("utf-8", errors="surrogateescape"))
+
+    def _task_hash(self, task_id: str) -> str:
+        if task_id not in self._tasks:
+            raise SnapshotError(f"task {task_id!r} is not among this environment's tasks")
+        return self._tasks[task_id].hash()
+
+    def _after_turn(self) -> None:
+        if self.render_mode == "human":
+            self._terminal.show_new(self.messages)

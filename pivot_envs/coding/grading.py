@@ -1,0 +1,61 @@
+"""The grader: puts its own copy of the tests back and runs the named ones in a fresh process."""
+
+import re
+from dataclasses import dataclass
+
+from pivot_envs.coding.task import CodingTask
+from pivot_envs.coding.workspace import Workspace
+from pivot_envs.sandbox.base import Sandbox, SandboxState
+
+_STEERS_TESTS = re.compile(
+    r"(^|/)(conftest\.py|pytest\.ini|\.pytest\.ini|pyproject\.toml|setup\.cfg|tox\.ini"
+    r"|sitecustomize\.py|usercustomize\.py|[^/]*\.pth|[^/]*\.pyc|test_[^/]*\.py|[^/]*_test\.py)$"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The outcome of grading."""
+
+    failing: tuple[str, ...]
+    """Named tests that did not pass."""
+    total: int
+    """Number of named tests."""
+
+    @property
+    def is_solved(self) -> bool:
+        """Whether every named test passed."""
+        return not self.failing
+
+
+def graded_state(state: SandboxState, workspace: Workspace) -> SandboxState:
+    """Return ``state`` with everything that can steer a test run taken from the release.
+
+    Kept from the agent: files inside the package's own directories, unless their name steers
+    pytest or the interpreter. Everything else (tests, configuration, files at the root, bytecode)
+    comes from the release or goes.
+    """
+
+    def is_agents(path: str) -> bool:
+        in_package = workspace.owns(path) and not workspace.is_test(path)
+        return in_package and not _STEERS_TESTS.search(path)
+
+    entries = [entry for entry in state.files if is_agents(entry.path)]
+    entries += [entry for entry in workspace.state.files if not is_agents(entry.path)]
+    files = tuple(sorted(entries, key=lambda entry: entry.path))
+    return SandboxState(files=files, shell="", blobs={**state.blobs, **workspace.state.blobs})
+
+
+def grade(sandbox: Sandbox, task: CodingTask, workspace: Workspace, timeout_s: float) -> Verdict:
+    """Run the task's named tests on the sandbox's files; it holds the graded state afterwards.
+
+    Exit codes do not count: a test passes only if the run reports it by name.
+
+    Raises:
+        SandboxError: The sandbox failed.
+    """
+    sandbox.load(graded_state(sandbox.save(), workspace))
+    named = (*task.fail_to_pass, *task.pass_to_pass)
+    report = sandbox.run_tests(named, timeout_s=timeout_s)
+    failing = tuple(test for test in named if report.outcomes.get(test) != "passed")
+    return Verdict(failing, len(named))

@@ -1,0 +1,28 @@
+"""What the agent is shown of a command's output: clipped, and free of wall-clock figures."""
+
+import re
+
+_DURATION = re.compile(r"^(.*\b(?:passed|failed|errors?|skipped|xfailed|xpassed|warnings?|ran|subtests passed)\b.*) in \d+\.\d+s(?: \(\d+:\d\d:\d\d\))?", re.MULTILINE)
+_COUNT = re.compile(r"\b(\d+) (passed|failed|errors?|skipped)\b")
+
+
+def without_durations(output: str) -> str:
+    """Remove pytest's wall-clock times, so that an episode replays to the letter."""
+    return _DURATION.sub(r"\1", output)
+
+
+def clip(text: str, max_chars: int) -> str:
+    """Keep head and tail of a text that is longer than ``max_chars`` characters."""
+    if len(text) <= max_chars:
+        return text
+    head = max_chars // 2
+    tail = max_chars - head
+    omitted = len(text) - head - tail
+    return f"{text[:head]}\n[... {omitted} characters omitted ...]\n{text[-tail:]}"
+
+
+def output_facts(output: str, exit_code: int | None) -> frozenset[str]:
+    """Return what a command taught: its exit code, and test counts or else its lines."""
+    counts = {f"{number} {outcome}" for number, outcome in _COUNT.findall(output)}
+    lines = {f"output: {line}" for line in output.splitlines()}
+    return frozenset({f"exit code {exit_code}"} | (counts or lines))

@@ -1,0 +1,251 @@
+"""The builder: injects bugs into a release and keeps those that named tests find."""
+
+import hashlib
+import json
+import random
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass
+from queue import SimpleQueue
+
+from pivot_envs.coding.source import PackageSource
+from pivot_envs.coding.task import CodingTask, Mutation
+from pivot_envs.coding.tasks.bench import MutantBench
+from pivot_envs.coding.tasks.coverage import SuiteRecord, record_suite
+from pivot_envs.coding.tasks.issue import write_issue
+from pivot_envs.coding.tasks.mutations import SourceFunction, find_functions
+from pivot_envs.coding.workspace import Workspace
+from pivot_envs.sandbox.base import Sandbox, TestReport
+from pivot_envs.sandbox.embedded import EmbeddedSandbox
+
+_TIMEOUT_S = 10.0
+_MAX_TRIES_PER_TASK = 3
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class BuildReport:
+    """The tasks that a build gave, and what became of the other mutations."""
+
+    tasks: tuple[CodingTask, ...]
+    """All of them in split ``train``, in source order."""
+    functions: int
+    """Functions with stable tests and at least one mutation."""
+    skipped_functions: int
+    """Functions left out because the time was up."""
+    dropped: Mapping[str, int]
+    """Mutations tried in vain by reason: ``survived``, ``timeout``, ``crash``, ``import``,
+    ``memory``, ``flaky``."""
+    wall_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """One function to mutate, with everything that it takes."""
+
+    workspace: Workspace
+    function: SourceFunction
+    tests: tuple[str, ...]
+    per_function: int
+    seed: int
+
+
+def build_tasks(
+    source: PackageSource,
+    *,
+    per_function: int = 16,
+    max_lines: int = 20,
+    max_tests: int = 40,
+    seed: int = 0,
+    workers: int = 2,
+    time_budget_s: float | None = None,
+    progress: Progress | None = None,
+    make_sandbox: Callable[[], Sandbox] | None = None,
+) -> BuildReport:
+    """Build repair tasks from a release.
+
+    The same release and seed give the same tasks, whatever the number of workers, unless the
+    time runs out or a test is flaky.
+
+    Args:
+        source: The release.
+        per_function: Most tasks per function.
+        max_lines: Longest function body considered, in lines without its docstring.
+        max_tests: Most tests that a task names.
+        seed: Seed of the choice of mutations.
+        workers: Sandboxes at work at the same time.
+        time_budget_s: No function is started later than this.
+        progress: Called with the number of finished functions and of all functions.
+        make_sandbox: Makes a sandbox that has not been started; embedded ones by default.
+
+    Raises:
+        SourceError: The release cannot be parsed or its tests cannot run.
+        SandboxUnavailableError: No sandbox works on this machine.
+        SandboxError: A sandbox failed.
+    """
+    started = time.monotonic()
+    workspace = Workspace.of(source)
+    with open_benches(workspace, workers, make_sandbox or make_build_sandbox) as benches:
+        record = _record(workspace, make_sandbox or make_build_sandbox)
+        jobs = _jobs(workspace, record, max_lines, max_tests, per_function, seed)
+        results: dict[int, tuple[list[CodingTask], Counter[str]]] = {}
+
+        def work(index: int) -> None:
+            if time_budget_s is None or time.monotonic() - started < time_budget_s:
+                bench = benches.get()
+                try:
+                    results[index] = _mutate(bench, jobs[index])
+                finally:
+                    benches.put(bench)
+
+        run_all(work, len(jobs), workers, progress)
+    dropped = sum((results[index][1] for index in results), Counter[str]())
+    return BuildReport(
+        tasks=tuple(task for index in sorted(results) for task in results[index][0]),
+        functions=len(jobs),
+        skipped_functions=len(jobs) - len(results),
+        dropped=dict(dropped),
+        wall_s=time.monotonic() - started,
+    )
+
+
+def make_build_sandbox() -> Sandbox:
+    """Make a sandbox that keeps enough output to find the first failure in it."""
+    return EmbeddedSandbox(max_output_bytes=400_000)
+
+
+@contextmanager
+def open_benches(
+    workspace: Workspace, count: int, make_sandbox: Callable[[], Sandbox]
+) -> Iterator["SimpleQueue[MutantBench]"]:
+    """Start sandboxes that hold a release and are ready to test mutations of it."""
+    benches: SimpleQueue[MutantBench] = SimpleQueue()
+    with ExitStack() as stack:
+        for _ in range(count):
+            bench = MutantBench(stack.enter_context(make_sandbox()), workspace)
+            bench.prepare()
+            benches.put(bench)
+        yield benches
+
+
+def run_all(
+    work: Callable[[int], None], count: int, workers: int, progress: Progress | None
+) -> None:
+    """Call ``work`` with every number below ``count`` in threads; the first error ends it all."""
+    with ThreadPoolExecutor(workers) as executor:
+        futures = [executor.submit(work, index) for index in range(count)]
+        try:
+            for done, future in enumerate(as_completed(futures), start=1):
+                future.result()
+                if progress is not None:
+                    progress(done, count)
+        except BaseException:
+            executor.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def _record(workspace: Workspace, make_sandbox: Callable[[], Sandbox]) -> SuiteRecord:
+    with make_sandbox() as sandbox:
+        return record_suite(sandbox, workspace)
+
+
+def _jobs(
+    workspace: Workspace,
+    record: SuiteRecord,
+    max_lines: int,
+    max_tests: int,
+    per_function: int,
+    seed: int,
+) -> list[_Job]:
+    jobs = []
+    for path in workspace.package_paths():
+        for function in find_functions(path, workspace.text(path), max_lines=max_lines):
+            tests = record.covering_tests(function, limit=max_tests)
+            if tests and function.mutations:
+                jobs.append(_Job(workspace, function, tests, per_function, seed))
+    return jobs
+
+
+def _mutate(bench: MutantBench, job: _Job) -> tuple[list[CodingTask], Counter[str]]:
+    """Try mutations of one function until there are enough tasks."""
+    started = time.monotonic()
+    whole = bench.run(None, job.tests, timeout_s=6 * _TIMEOUT_S)
+    timeout_s = min(_TIMEOUT_S, 2.0 + 5 * (time.monotonic() - started))
+    tests = tuple(test for test in job.tests if whole.outcomes.get(test) == "passed")
+    tasks: list[CodingTask] = []
+    dropped: Counter[str] = Counter()
+    order = _draw(job.function, job.seed)[: _MAX_TRIES_PER_TASK * job.per_function]
+    for mutation in order if tests else ():
+        if len(tasks) == job.per_function:
+            break
+        report = bench.run(mutation, tests, timeout_s=timeout_s)
+        flaw = _flaw(report, tests)
+        if flaw is None:
+            again = bench.run(mutation, tests, timeout_s=timeout_s)
+            steady = [test for test in tests if again.outcomes.get(test) == report.outcomes[test]]
+            failing = [test for test in steady if report.outcomes[test] in ("failed", "error")]
+            flaw = None if failing else "flaky"
+        if flaw is not None:
+            dropped[flaw] += 1
+            continue
+        passing = [test for test in steady if report.outcomes[test] == "passed"]
+        tasks.append(_task(job, mutation, failing, passing, report.output))
+    return tasks, dropped
+
+
+def _draw(function: SourceFunction, seed: int) -> list[Mutation]:
+    """Shuffle a function's mutations so that the operators take turns."""
+    generator = random.Random(f"{seed}/{function.path}/{function.name}/{function.first_line}")
+    by_operator: defaultdict[str, list[Mutation]] = defaultdict(list)
+    for mutation in function.mutations:
+        by_operator[mutation.operator].append(mutation)
+    groups = list(by_operator.values())
+    generator.shuffle(groups)
+    for group in groups:
+        generator.shuffle(group)
+    longest = max(map(len, groups), default=0)
+    return [group[turn] for turn in range(longest) for group in groups if turn < len(group)]
+
+
+def _flaw(report: TestReport, tests: Sequence[str]) -> str | None:
+    """Return why a mutation makes no task, or None if it may."""
+    outcomes = [report.outcomes.get(test, "absent") for test in tests]
+    if report.timed_out:
+        return "timeout"
+    if all(outcome in ("error", "absent") for outcome in outcomes):
+        return "import"
+    if "absent" in outcomes:
+        return "crash"
+    if "failed" not in outcomes and "error" not in outcomes:
+        return "survived"
+    return "memory" if "MemoryError" in report.output else None
+
+
+def _task(
+    job: _Job,
+    mutation: Mutation,
+    failing: Sequence[str],
+    passing: Sequence[str],
+    output: str,
+) -> CodingTask:
+    source, function = job.workspace.source, job.function
+    canonical = json.dumps(asdict(mutation), sort_keys=True).encode()
+    digest = hashlib.sha256(canonical).hexdigest()[:8]
+    module = function.path.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+    for top in source.package_dirs:
+        module = module.removeprefix(f"{top}.")
+    return CodingTask(
+        task_id=f"{source.name}-{source.version}/{module}.{function.name}/{digest}",
+        package=source.name,
+        version=source.version,
+        source_sha256=source.sha256,
+        function=f"{function.path}::{function.name}",
+        mutation=mutation,
+        issue=write_issue(job.workspace, mutation, failing, output),
+        fail_to_pass=tuple(failing),
+        pass_to_pass=tuple(passing),
+        split="train",
+    )

@@ -1,0 +1,68 @@
+"""TaskSet, the coding tasks that an environment draws from, with their workspaces."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from pivot_envs.coding.source import fetch_source
+from pivot_envs.coding.task import CodingTask, default_tasks_path, read_tasks
+from pivot_envs.coding.workspace import Workspace
+from pivot_envs.errors import TaskError
+
+
+class TaskSet:
+    """Tasks by id. Workspaces are fetched when first needed and shared."""
+
+    def __init__(
+        self,
+        path: str | None = None,
+        *,
+        split: str | None = None,
+        task_ids: Sequence[str] | None = None,
+    ) -> None:
+        """Read a task file (the shipped one by default) and keep the named tasks.
+
+        Raises:
+            TaskError: The file is missing or damaged, an id is unknown, or no task is left.
+        """
+        source = path if path is not None else default_tasks_path()
+        tasks = {task.task_id: task for task in read_tasks(source)}
+        if task_ids is not None:
+            unknown = [task_id for task_id in task_ids if task_id not in tasks]
+            if unknown:
+                raise TaskError(f"{source}: no task {unknown[0]!r} ({len(unknown)} unknown ids)")
+            tasks = {task_id: tasks[task_id] for task_id in task_ids}
+        kept = {key: task for key, task in tasks.items() if split in (None, task.split)}
+        if not kept:
+            raise TaskError(f"{source} has no task of split {split!r} among {len(tasks)}")
+        self._tasks = kept
+        self.ids = tuple(kept)
+        """Ids in the file's order."""
+        self._workspaces: dict[str, Workspace] = {}
+
+    def __contains__(self, task_id: object) -> bool:
+        """Tell whether a task is in the set."""
+        return task_id in self._tasks
+
+    def __getitem__(self, task_id: str) -> CodingTask:
+        """Return a task by id."""
+        return self._tasks[task_id]
+
+    def __len__(self) -> int:
+        """Count the tasks."""
+        return len(self._tasks)
+
+    def draw(self, generator: np.random.Generator) -> str:
+        """Draw a task id, all equally likely."""
+        return self.ids[int(generator.integers(len(self.ids)))]
+
+    def workspace(self, task: CodingTask) -> Workspace:
+        """Return the workspace of a task's release.
+
+        Raises:
+            SourceError: The release cannot be fetched or is not the one the task was made from.
+        """
+        if task.source_sha256 not in self._workspaces:
+            release = fetch_source(task.package, task.version, sha256=task.source_sha256)
+            self._workspaces[task.source_sha256] = Workspace.of(release)
+        return self._workspaces[task.source_sha256]

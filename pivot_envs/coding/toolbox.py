@@ -1,0 +1,53 @@
+"""The coding agent's four tools."""
+
+from pivot_envs.tools import ToolSpec
+
+
+def _schema(properties: dict[str, tuple[str, str]], required: tuple[str, ...] = ()) -> dict[str, object]:
+    return {
+        "type": "object",
+        "properties": {
+            name: {"type": kind, "description": text} for name, (kind, text) in properties.items()
+        },
+        "required": list(required),
+        "additionalProperties": False,
+    }
+
+
+BASH = ToolSpec(
+    "bash",
+    "Run a command in a persistent shell in the working tree. Without a command, run the tests "
+    "that the issue is about.",
+    _schema({"command": ("string", "A bash command.")}),
+)
+VIEW = ToolSpec(
+    "view",
+    "Show source lines with their numbers. Without arguments, show the function that the last "
+    "traceback points to, or that the failing test calls. Long docstrings are folded.",
+    _schema(
+        {
+            "path": ("string", "A file, or one function as file.py::name or file.py::Class.name."),
+            "start": ("integer", "First line to show, counted from 1."),
+            "end": ("integer", "Last line to show."),
+        }
+    ),
+)
+EDIT = ToolSpec(
+    "edit",
+    "Change a file. Either give line, old and new, to replace the one occurrence of old on that "
+    "line; or give start, end and text, to replace those lines by text.",
+    _schema(
+        {
+            "path": ("string", "The file; by default the one viewed or edited last."),
+            "line": ("integer", "Line that holds old, counted from 1."),
+            "old": ("string", "Text that occurs once on the line."),
+            "new": ("string", "What to put in its place."),
+            "start": ("integer", "First line to replace."),
+            "end": ("integer", "Last line to replace; start - 1 inserts before start."),
+            "text": ("string", "The new lines."),
+        }
+    ),
+)
+SUBMIT = ToolSpec("submit", "Hand in the repaired code; this ends the episode.", _schema({}))
+
+TOOLS = (BASH, VIEW, EDIT, SUBMIT)

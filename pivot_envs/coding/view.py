@@ -1,0 +1,113 @@
+"""How source code is shown to the agent: short line numbers, folded docstrings, found functions."""
+
+import re
+from dataclasses import dataclass
+
+_DEFINITION = re.compile(r"^(\s*)(?:async\s+)?(def|class)\s+(\w+)")
+_DOCSTRING = re.compile(r"""^\s*[rRuUbB]{0,2}("{3}|'{3})""")
+
+
+@dataclass(frozen=True, slots=True)
+class FunctionSpan:
+    """Where one function stands in its file; line numbers are 1-based and inclusive."""
+
+    name: str
+    """Qualified by its classes and outer functions, ``Statement.get_type``."""
+    start: int
+    """First line, the ``def``."""
+    end: int
+    docstring: tuple[int, int] | None
+    """First and last line of a triple-quoted docstring of two lines or more."""
+
+
+def find_functions(source: str) -> tuple[FunctionSpan, ...]:
+    """Find all functions by their indentation, so that a file with a syntax error works too."""
+    lines = source.split("\n")
+    spans: list[FunctionSpan] = []
+    enclosing: list[tuple[int, str]] = []
+    for number, line in enumerate(lines, start=1):
+        match = _DEFINITION.match(line)
+        if match is None:
+            continue
+        indent = len(match[1])
+        while enclosing and enclosing[-1][0] >= indent:
+            enclosing.pop()
+        name = ".".join([*(outer for _, outer in enclosing), match[3]])
+        enclosing.append((indent, match[3]))
+        if match[2] == "def":
+            body = _signature_end(lines, number) + 1
+            end = _block_end(lines, body, indent)
+            spans.append(FunctionSpan(name, number, end, _docstring(lines, body, end)))
+    return tuple(spans)
+
+
+def _signature_end(lines: list[str], start: int) -> int:
+    depth = 0
+    for number in range(start, len(lines) + 1):
+        code = lines[number - 1].split("#")[0]
+        depth += sum(code.count(c) for c in "([{") - sum(code.count(c) for c in ")]}")
+        if depth <= 0 and code.rstrip().endswith(":"):
+            return number
+        if number - start > 30:
+            break
+    return start
+
+
+def _block_end(lines: list[str], body: int, indent: int) -> int:
+    end = body - 1
+    docstring = _docstring(lines, body, len(lines))
+    first = docstring[1] + 1 if docstring else body
+    for number in range(first, len(lines) + 1):
+        line = lines[number - 1]
+        if not line.strip():
+            continue
+        if len(line) - len(line.lstrip()) <= indent and not line.lstrip().startswith((")", "]", "}")):
+            break
+        end = number
+    return max(end, docstring[1] if docstring else end)
+
+
+def _docstring(lines: list[str], body: int, end: int) -> tuple[int, int] | None:
+    if body > len(lines):
+        return None
+    match = _DOCSTRING.match(lines[body - 1])
+    if match is None:
+        return None
+    rest = lines[body - 1][match.end() :]
+    if match[1] in rest:
+        return None
+    for number in range(body + 1, end + 1):
+        if match[1] in lines[number - 1]:
+            return body, number
+    return None
+
+
+def find_function(source: str, name: str) -> FunctionSpan | None:
+    """Return the function of that qualified name, or the first whose last name part it is."""
+    spans = find_functions(source)
+    exact = [span for span in spans if span.name == name]
+    loose = [span for span in spans if span.name.rsplit(".", 1)[-1] == name]
+    return next(iter(exact + loose), None)
+
+
+def show_lines(source: str, start: int, end: int) -> str:
+    """Return the lines from ``start`` to ``end``, each behind its number and a bar."""
+    lines = source.split("\n")
+    numbered = [f"{number}|{lines[number - 1]}" for number in range(start, min(end, len(lines)) + 1)]
+    return "\n".join(numbered)
+
+
+def show_function(source: str, span: FunctionSpan) -> str:
+    """Return the function's lines with its long docstring folded into a marker."""
+    if span.docstring is None:
+        return show_lines(source, span.start, span.end)
+    first, last = span.docstring
+    parts = [show_lines(source, span.start, first - 1), f"[docstring {first}-{last}]"]
+    if last < span.end:
+        parts.append(show_lines(source, last + 1, span.end))
+    return "\n".join(parts)
+
+
+def shown_lines(text: str) -> frozenset[int]:
+    """Return the line numbers that a shown piece of source makes visible."""
+    return frozenset(int(number) for number in re.findall(r"^(\d+)\|", text, flags=re.MULTILINE))

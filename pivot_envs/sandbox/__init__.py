@@ -1,0 +1,1 @@
+"""Boxes that commands run in."""

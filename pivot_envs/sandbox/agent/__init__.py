@@ -1,0 +1,16 @@
+"""The program that runs inside a box as its first process; stdlib only, Python 3.9 or newer.
+
+It is started by path, imports nothing of the project but this folder, and serves one host over
+one framed stream.
+
+frames.py      messages: a JSON header and raw blobs
+namespaces.py  the launcher: from a plain process to the first process of an isolated box
+box.py         what the agent knows of its box: paths, users, limits
+processes.py   starting, listing, freezing and ending processes
+output.py      what a command printed, bounded
+tree.py        the workspace: scanning, loading, single files
+shell.py       the persistent bash and its saved state
+runner.py      the warm interpreter that pytest runs are forked from
+warm.py        the program of that interpreter
+server.py      the loop that answers requests
+"""

@@ -1,0 +1,72 @@
+"""Launcher, the agent's entry: reads the host's configuration, isolates itself, serves."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import socket
+import sys
+from typing import Any
+
+from . import namespaces
+from .box import Box
+from .frames import Channel
+from .server import Server
+
+_PR_SET_CHILD_SUBREAPER = 36
+
+
+def main() -> None:
+    """Run the agent on the stream socket whose descriptor is the last argument."""
+    channel = Channel(socket.socket(fileno=int(sys.argv[-1])))
+    os.umask(0o022)
+    config, programs = channel.receive()
+    try:
+        first = _isolate(config) if config["level"] == "namespaces" else _contain()
+    except OSError as error:
+        channel.send({"error": error.strerror or str(error), "kind": "unavailable"})
+        return
+    if first:
+        channel.close()
+        os._exit(os.waitstatus_to_exitcode(os.waitpid(first, 0)[1]) & 0xFF)
+    try:
+        if config["level"] == "namespaces":
+            os.mkdir(config["box"]["runtime"])
+            namespaces.drop_capabilities()
+        box = _box(config["box"])
+        Server(box, channel, programs[0].decode()).serve()
+    except Exception as error:
+        channel.send({"error": f"{type(error).__name__}: {error}", "kind": "failure"})
+    finally:
+        os._exit(0)
+
+
+def _isolate(config: dict[str, Any]) -> int:
+    layout = config["layout"]
+    return namespaces.isolate(
+        namespaces.Layout(
+            read_only=tuple(layout["read_only"]),
+            symlinks=tuple((path, target) for path, target in layout["symlinks"]),
+            files=tuple((path, text) for path, text in layout["files"]),
+            tmpfs_bytes=layout["tmpfs_bytes"],
+        ),
+        namespaces.Identity(*config["agent"]),
+        namespaces.Identity(*config["command"]) if config["command"] else None,
+    )
+
+
+def _contain() -> int:
+    """Become the reaper of every descendant; the least that can be had without namespaces."""
+    ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    return 0
+
+
+def _box(values: dict[str, Any]) -> Box:
+    ids = values["command_ids"]
+    return Box(
+        **{
+            **values,
+            "command_ids": (ids[0], ids[1]) if ids else None,
+            "kept_paths": frozenset(values["kept_paths"]),
+        }
+    )

@@ -1,0 +1,207 @@
+"""Server, the loop in which the agent answers its host's requests, one at a time."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from .box import Box
+from .frames import Channel
+from .processes import Processes
+from .runner import Runner, RunnerError
+from .shell import Shell, ShellError
+from .tree import Entry, Tree, differences
+
+Answer = tuple  # (header, blobs)
+
+
+class Server:
+    """Serves one host: shell, workspace and test runs of one box."""
+
+    def __init__(self, box: Box, channel: Channel, warm_program: str) -> None:
+        """Prepare; ``serve`` starts the shell."""
+        self._box = box
+        self._channel = channel
+        self._processes = Processes(box, channel.fileno())
+        self._shell = Shell(box, self._processes)
+        self._runner = Runner(box, self._processes, warm_program)
+        self._tree = Tree(box.workspace, box.command_ids)
+        self._sent: dict[str, Entry] = {}
+        self._host_blobs: set[str] = set()
+        self._operations: Mapping[str, Callable[[dict[str, Any], list[bytes]], Answer]] = {
+            "run": self._run,
+            "read": self._read,
+            "write": self._write,
+            "save": self._save,
+            "load": self._load,
+            "tests": self._tests,
+        }
+
+    def serve(self) -> None:
+        """Start the shell, say so, and answer until the host goes away."""
+        self._shell.start()
+        self._channel.send({"ready": True, "level": self._box.level})
+        self._runner.start()
+        while True:
+            try:
+                header, blobs = self._channel.receive()
+            except EOFError:
+                return
+            self._channel.send(*self._answer(header, blobs))
+            with contextlib.suppress(ShellError):
+                self._shell.settle()
+
+    def _answer(self, header: dict[str, Any], blobs: list[bytes]) -> Answer:
+        try:
+            return self._operations[header["op"]](header, blobs)
+        except FileNotFoundError as error:
+            return {"error": str(error), "kind": "missing"}, ()
+        except ValueError as error:
+            return {"error": str(error), "kind": "value"}, ()
+        except (OSError, ShellError, RunnerError, RecursionError, MemoryError) as error:
+            return {"error": f"{type(error).__name__}: {error}", "kind": "failure"}, ()
+
+    def _run(self, header: dict[str, Any], _: list[bytes]) -> Answer:
+        request = self._warm_request(header["warm"]) if header["warm"] else None
+        if request is None:
+            code, output = self._shell.run(header["command"], header["timeout_s"])
+        else:
+            try:
+                code, output = self._runner.run(request, header["timeout_s"])
+            except RunnerError:
+                code, output = self._shell.run(header["command"], header["timeout_s"])
+            else:
+                self._shell.note_exit_status(130 if code is None else code)
+        text = output.text()
+        return {"exit_code": code, "omitted_bytes": output.omitted_bytes}, (text,)
+
+    def _warm_request(self, words: Sequence[str]) -> dict[str, Any] | None:
+        """Return the request for a warm run, or None where bash would do something else."""
+        name = words[0]
+        if not self._shell.is_plain() or self._shell.redefines((name,)):
+            return None
+        environment = self._shell.environment(time.monotonic() + 5.0)
+        folder = os.path.dirname(self._box.python)
+        found = shutil.which(name, path=environment.get("PATH", ""))
+        if found is None or os.path.dirname(found) != folder:
+            return None
+        if not _same_interpreter_settings(environment, self._box.environment):
+            return None
+        directory = self._shell.directory()
+        if not os.path.isdir(directory):
+            return None
+        is_module = name != "pytest"
+        environment["_"] = found
+        return {
+            "arguments": list(words[3:] if is_module else words[1:]),
+            "program": os.path.join(folder, "pytest") if not is_module else "pytest/__main__.py",
+            "path": directory if is_module else folder,
+            "directory": directory,
+            "environment": environment,
+            "umask": self._shell.umask(),
+        }
+
+    def _read(self, header: dict[str, Any], _: list[bytes]) -> Answer:
+        return {}, (self._tree.read_file(self._box.to_real(header["path"])),)
+
+    def _write(self, header: dict[str, Any], blobs: list[bytes]) -> Answer:
+        self._tree.write_file(self._box.to_real(header["path"]), blobs[0])
+        return {}, ()
+
+    def _save(self, header: dict[str, Any], _: list[bytes]) -> Answer:
+        if header["forget"]:
+            self._host_blobs.clear()
+            self._sent = {}
+        fresh: dict[str, bytes] = {}
+        found = self._tree.scan(fresh)
+        new = self._new_blobs(found, fresh)
+        if new is None:
+            self._tree.forget()
+            found = self._tree.scan(fresh)
+            new = self._new_blobs(found, fresh) or {}
+        changed = [(path, *entry) for path, entry in found.items() if self._sent.get(path) != entry]
+        removed = [path for path in self._sent if path not in found]
+        self._sent = found
+        self._host_blobs.update(new)
+        answer = {"changed": changed, "removed": removed, "shell": self._shell.state()}
+        return answer, tuple(new.values())
+
+    def _new_blobs(
+        self, found: Mapping[str, Entry], fresh: Mapping[str, bytes]
+    ) -> dict[str, bytes] | None:
+        """Return the blobs that the host lacks, or None if one was dropped from memory."""
+        new: dict[str, bytes] = {}
+        for entry in found.values():
+            name = entry.content
+            if entry.kind == "file" and name not in self._host_blobs and name not in new:
+                blob = fresh.get(name)
+                blob = self._tree.store.get(name) if blob is None else blob
+                if blob is None:
+                    return None
+                new[name] = blob
+        return new
+
+    def _load(self, header: dict[str, Any], _: list[bytes]) -> Answer:
+        wanted = {path: Entry(kind, mode, text) for path, kind, mode, text in header["entries"]}
+        warm = self._runner.key()
+        self._processes.end_all_but(set() if warm is None else {warm})
+        self._empty_scratch()
+        current = self._tree.scan()
+        needed = self._tree.missing(wanted, current)
+        self._channel.send({"needed": needed})
+        _, blobs = self._channel.receive()
+        received = dict(zip(needed, blobs))
+        self._host_blobs.update(e.content for e in wanted.values() if e.kind == "file")
+        try:
+            self._tree.load(wanted, current, received)
+            found = self._tree.scan()
+        finally:
+            self._shell.start()
+        wrong = list(differences(wanted, found))
+        if wrong:
+            return {"error": f"the loaded workspace differs at {wrong[:5]}", "kind": "value"}, ()
+        if header["shell"]:
+            self._shell.start(header["shell"])
+        self._sent = found
+        return {}, ()
+
+    def _empty_scratch(self) -> None:
+        folders = [self._box.scratch]
+        if self._box.level == "namespaces":
+            folders.append("/dev/shm")
+        for folder in folders:
+            for item in os.scandir(folder):
+                if any(path == item.path or path.startswith(item.path + "/")
+                       for path in self._box.kept_paths):
+                    continue
+                if item.is_dir(follow_symlinks=False):
+                    shutil.rmtree(item.path, ignore_errors=True)
+                else:
+                    with contextlib.suppress(OSError):
+                        os.unlink(item.path)
+
+    def _tests(self, header: dict[str, Any], _: list[bytes]) -> Answer:
+        outcomes, timed_out, output = self._runner.run_tests(
+            header["test_ids"], header["options"], header["timeout_s"]
+        )
+        text = output.text()
+        return {"outcomes": outcomes, "timed_out": timed_out}, (text,)
+
+
+def _same_interpreter_settings(environment: Mapping[str, str], start: Mapping[str, str]) -> bool:
+    """Tell whether an interpreter started with ``environment`` would be set up like the warm one."""
+
+    def settings(variables: Mapping[str, str]) -> dict[str, str]:
+        return {
+            name: value
+            for name, value in variables.items()
+            if name.startswith(("PYTHON", "LC_", "LANG")) and name != "PYTHONPATH"
+        }
+
+    return settings(environment) == settings(start)
+
+

@@ -1,0 +1,369 @@
+"""Shell, the persistent bash of a box and its saved state."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import secrets
+import time
+
+from .box import WORKSPACE, Box
+from .output import Output
+from .processes import Processes, exit_code
+
+_CONTROL = 250
+"""Descriptor on which bash reports to the agent; closed in the commands it runs."""
+
+_START_TIMEOUT_S = 10.0
+
+_CD = "cd -- "
+
+_DUMP = rb"""\builtin pwd; \builtin printf '\0'
+\builtin umask -p; \builtin printf '\0'
+\builtin declare -p; \builtin printf '\0'
+\builtin declare -f; \builtin printf '\0'
+\builtin declare -F; \builtin printf '\0'
+\builtin alias -p; \builtin printf '\0'
+\builtin shopt -p; \builtin printf '\0'
+\builtin shopt -po; \builtin printf '\0'
+\builtin trap -p; \builtin printf '\0'
+(($# == 0)) || { \builtin printf 'set --'; \builtin printf ' %q' "$@"; }; \builtin printf '\0'
+"""
+
+_SECTIONS = 10
+
+_DYNAMIC_VARIABLES = frozenset(
+    "_ BASHOPTS BASHPID BASH_ALIASES BASH_ARGC BASH_ARGV BASH_ARGV0 BASH_CMDS BASH_COMMAND "
+    "BASH_EXECUTION_STRING BASH_LINENO BASH_MONOSECONDS BASH_SOURCE BASH_SUBSHELL BASH_VERSINFO "
+    "COPROC DIRSTACK EPOCHREALTIME EPOCHSECONDS EUID FUNCNAME GROUPS HISTCMD LINENO PIPESTATUS "
+    "PPID PWD RANDOM SECONDS SHELLOPTS SRANDOM UID".split()
+)
+
+_STATUS = re.compile(r"^# exit status: (\d+)$", re.MULTILINE)
+_VARIABLE = re.compile(r"declare -\S+ ([A-Za-z_][A-Za-z0-9_]*)")
+
+
+class ShellError(Exception):
+    """Bash cannot be started or does not answer."""
+
+
+class Shell:
+    """A bash whose state survives commands, and comes back after it had to be ended."""
+
+    def __init__(self, box: Box, processes: Processes) -> None:
+        """Prepare; ``start`` starts bash."""
+        self._box = box
+        self._processes = processes
+        self._pid = 0
+        self._input = self._output = self._control = -1
+        self._baseline: list[str] = []
+        self._state: str | None = ""
+        self._sections: list[str] = []
+        self.exit_status = 0
+
+    def start(self, state: str = "") -> None:
+        """Start bash (ending a running one) and bring back a saved state.
+
+        Raises:
+            ShellError: Bash does not come up.
+        """
+        self._end()
+        self._spawn()
+        found = _STATUS.search(state)
+        self.exit_status = int(found.group(1)) if found else 0
+        deadline = time.monotonic() + _START_TIMEOUT_S
+        self._send("shopt -s expand_aliases")
+        if not self._baseline:
+            self._baseline = self._dump(deadline)
+        self._sections = self._baseline
+        if state:
+            self._eval("state", self._localised(state), deadline, quiet=True)
+            self._sections = self._dump(deadline)
+        self._state = state
+
+    def run(self, command: str, timeout_s: float) -> tuple[int | None, Output]:
+        """Run a command; on timeout all processes it started are killed and bash is started anew.
+
+        Returns:
+            The exit code, ``None`` after a timeout, and the output.
+        """
+        before_state = self.state()
+        others = self._processes.alive()
+        output = Output(self._box.max_output_bytes)
+        deadline = time.monotonic() + timeout_s
+        self._box.runtime_file("command", _encode(command) + b"\n")
+        try:
+            self.exit_status = self._eval("", "", deadline, output=output)
+        except _TimeoutError:
+            self._processes.end_all_but(others - {self._key()})
+            output.drain(self._output)
+            self._restart(before_state)
+            return None, output
+        except _ExitError as ended:
+            code = ended.code
+            output.drain(self._output)
+            self._restart(before_state)
+            self.exit_status = code
+            self._state = None
+            return code, output
+        self._state = None
+        return self.exit_status, output
+
+    def settle(self) -> None:
+        """Save the state if it may have changed, so that the next command need not wait for it."""
+        self.state()
+
+    def state(self) -> str:
+        """Return bash source that brings this shell's state back; empty for a new shell."""
+        if self._state is None:
+            try:
+                self._sections = self._dump(time.monotonic() + _START_TIMEOUT_S)
+            except (_TimeoutError, _ExitError):
+                # The shell is beyond speaking, after `set -n` for instance.
+                self.start()
+            self._state = _source(self._sections, self._baseline, self.exit_status, self._box)
+        return self._state
+
+    def note_exit_status(self, code: int) -> None:
+        """Record the status of a command that ran outside bash; the next one sees it in ``$?``."""
+        self.exit_status = code
+        self._state = None
+
+    def environment(self, deadline: float) -> dict[str, str]:
+        """Return the exported environment that bash gives to its commands."""
+        raw = self._ask("/bin/cat /proc/self/environ", deadline)
+        pairs = (item.partition("=") for item in _decode(raw).split("\0") if "=" in item)
+        return {name: value for name, _, value in pairs}
+
+    def directory(self) -> str:
+        """Return bash's current folder as a real path."""
+        return os.readlink(f"/proc/{self._pid}/cwd")
+
+    def umask(self) -> int:
+        """Return the file mode mask of the last known state."""
+        self.state()
+        return int(self._sections[1].split()[1], 8)
+
+    def redefines(self, names: tuple[str, ...]) -> bool:
+        """Tell whether one of the commands ``names`` is an alias or a function here."""
+        self.state()
+        return any(
+            re.search(rf"^alias {re.escape(name)}=", self._sections[5], re.MULTILINE)
+            or re.search(rf"^declare -\S+ {re.escape(name)}$", self._sections[4], re.MULTILINE)
+            for name in names
+        )
+
+    def is_plain(self) -> bool:
+        """Tell whether a command's failure or start has no effect beyond ``$?``."""
+        self.state()
+        watchful = ("errexit", "xtrace", "verbose", "noexec")
+        options = _lines(self._sections[7])
+        return not self._sections[8] and not any(f"set -o {name}" in options for name in watchful)
+
+    def key(self) -> tuple[int, int] | None:
+        """Return bash's process key, or ``None`` when it has ended."""
+        return self._key()
+
+    def output_descriptor(self) -> int:
+        """Return the reading end of what bash and its commands print."""
+        return self._output
+
+    def _key(self) -> tuple[int, int] | None:
+        with contextlib.suppress(OSError):
+            return self._processes.key(self._pid)
+        return None
+
+    def _localised(self, state: str) -> str:
+        start = _CD + "'"
+        if not state.startswith(start + WORKSPACE):
+            return state
+        return start + self._box.workspace + state[len(start + WORKSPACE) :]
+
+    def _restart(self, state: str) -> None:
+        try:
+            self.start(state)
+        except ShellError:
+            # Something old may hold every process slot.
+            self._processes.end_all_but(set())
+            self.start(state)
+
+    def _spawn(self) -> None:
+        input_read, self._input = os.pipe()
+        self._output, output_write = os.pipe()
+        self._control, control_write = os.pipe()
+        os.set_blocking(self._output, False)
+        os.set_blocking(self._control, False)
+        try:
+            self._pid = self._processes.spawn(
+                ["/bin/bash", "--norc", "--noprofile"],
+                {0: input_read, 1: output_write, 2: output_write, _CONTROL: control_write},
+                environment=self._box.environment,
+                directory=self._box.workspace,
+            )
+        finally:
+            for descriptor in (input_read, output_write, control_write):
+                os.close(descriptor)
+
+    def _end(self) -> None:
+        key = self._key() if self._pid else None
+        if key is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self._pid, 9)
+        for descriptor in (self._input, self._output, self._control):
+            if descriptor >= 0:
+                os.close(descriptor)
+        self._processes.reap()
+        self._processes.exit_statuses.pop(self._pid, None)
+        self._pid = 0
+        self._input = self._output = self._control = -1
+
+    def _send(self, line: str) -> None:
+        with contextlib.suppress(BrokenPipeError):
+            os.write(self._input, line.encode() + b"\n")
+
+    def _eval(
+        self,
+        name: str,
+        source: str,
+        deadline: float,
+        *,
+        output: Output | None = None,
+        quiet: bool = False,
+    ) -> int:
+        if name:
+            self._box.runtime_file(name, _encode(source) + b"\n")
+        path = os.path.join(self._box.runtime, name or "command")
+        noise = " 2>/dev/null" if quiet else ""
+        status = f"(exit {self.exit_status}); " if self.exit_status and not quiet else ""
+        token = secrets.token_hex(8)
+        self._send(
+            f'{{ {status}\\builtin eval "$(<{path})"; }} </dev/null {_CONTROL}>&-{noise}\n'
+            f"{{ \\builtin printf '{token}%d\\n' \"$?\"; }} 2>/dev/null >&{_CONTROL}"
+        )
+        answer = self._await(token.encode(), b"\n", deadline, output)
+        return int(answer)
+
+    def _ask(self, command: str, deadline: float) -> bytes:
+        token = secrets.token_hex(8)
+        self._send(
+            f"{{ {command}; \\builtin printf '{token}\\n'; }} </dev/null 2>/dev/null >&{_CONTROL}"
+        )
+        return self._await(b"", token.encode() + b"\n", deadline, None)
+
+    def _dump(self, deadline: float) -> list[str]:
+        path = self._box.runtime_file("dump", _DUMP)
+        raw = self._ask(f"\\builtin . {path}", deadline)
+        sections = _decode(raw).split("\0")
+        if len(sections) != _SECTIONS + 1:
+            raise _TimeoutError
+        return sections[:_SECTIONS]
+
+    def _await(
+        self, start: bytes, end: bytes, deadline: float, output: Output | None
+    ) -> bytes:
+        answer = bytearray()
+        sink = Output(0) if output is None else output
+        watched = {self._output, self._control}
+        while True:
+            ready = self._processes.wait(watched, deadline)
+            # A descriptor at its end is always readable; bash itself may live on.
+            if self._output in ready and sink.drain(self._output, 1024 * 1024):
+                watched.discard(self._output)
+            if self._control in ready:
+                piece = _read_some(self._control)
+                answer += piece
+                if not piece:
+                    watched.discard(self._control)
+                if answer.startswith(start) and answer.endswith(end):
+                    sink.drain(self._output)
+                    return bytes(answer[len(start) : -len(end)])
+            status = self._processes.exit_statuses.get(self._pid)
+            if status is not None:
+                raise _ExitError(exit_code(status))
+            if time.monotonic() >= deadline:
+                raise _TimeoutError
+
+
+class _TimeoutError(ShellError):
+    pass
+
+
+class _ExitError(ShellError):
+    def __init__(self, code: int) -> None:
+        super().__init__(f"bash ended with status {code}")
+        self.code = code
+
+
+def _source(sections: list[str], baseline: list[str], exit_status: int, box: Box) -> str:
+    """Return the bash source that turns a new shell into the dumped one."""
+    directory, umask, variables, functions, attributes, aliases, shopts, options, traps, rest = (
+        sections
+    )
+    lines: list[str] = []
+    directory = box.to_inside(directory.rstrip("\n"))
+    moved = directory != box.to_inside(baseline[0].rstrip("\n"))
+    if moved:
+        lines.append(_CD + _quote(directory))
+    lines += _changed(umask, baseline[1])
+    if functions:
+        lines += ["shopt -s extglob", functions.rstrip("\n")]
+        lines += [line for line in _lines(attributes) if not line.startswith("declare -f ")]
+        lines.append("shopt -u extglob")
+    lines += _changed_variables(variables, baseline[2], moved)
+    lines += _changed(aliases, baseline[5])
+    lines += _changed(shopts, baseline[6])
+    lines += [text.rstrip("\n") for text in (traps, rest) if text]
+    lines += _changed(options, baseline[7])
+    if exit_status:
+        lines.append(f"# exit status: {exit_status}")
+    return "\n".join(lines)
+
+
+def _changed_variables(dumped: str, baseline: str, moved: bool) -> list[str]:
+    before = {name: line for name, line in _variables(baseline)}
+    after = {name: line for name, line in _variables(dumped)}
+    lines = [f"unset -v {name}" for name in before if name not in after]
+    for name, line in after.items():
+        if moved and name == "OLDPWD":
+            lines += ["unset -v OLDPWD", line]
+        elif before.get(name) != line:
+            lines.append(line)
+    return lines
+
+
+def _variables(dumped: str) -> list[tuple[str, str]]:
+    found = []
+    for line in _lines(dumped):
+        match = _VARIABLE.match(line)
+        if match and match.group(1) not in _DYNAMIC_VARIABLES:
+            found.append((match.group(1), line))
+    return found
+
+
+def _changed(dumped: str, baseline: str) -> list[str]:
+    before = set(_lines(baseline))
+    return [line for line in _lines(dumped) if line not in before]
+
+
+def _lines(text: str) -> list[str]:
+    return text.rstrip("\n").split("\n") if text else []
+
+
+def _read_some(descriptor: int) -> bytes:
+    try:
+        return os.read(descriptor, 65536)
+    except BlockingIOError:
+        return b""
+
+
+def _quote(text: str) -> str:
+    return "'" + text.replace("'", "'\\''") + "'"
+
+
+def _encode(text: str) -> bytes:
+    return text.encode("utf-8", "surrogateescape")
+
+
+def _decode(raw: bytes) -> str:
+    return raw.decode("utf-8", "surrogateescape")

@@ -1,0 +1,322 @@
+"""Tree, the workspace: scanned, loaded in place, and its single files read and written."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import stat
+import time
+from collections import OrderedDict
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+RACY_NS = 20_000_000
+"""A file whose ctime is younger than this when it is hashed may change without a new stamp."""
+
+DEFAULT_ROOT_MODE = 0o755
+
+
+class Entry(NamedTuple):
+    """One entry of the workspace: ``file``, ``symlink`` or ``directory``."""
+
+    kind: str
+    mode: int
+    content: str
+
+
+class BlobStore:
+    """File contents by SHA-256; the oldest are dropped when there are too many bytes."""
+
+    def __init__(self, limit_bytes: int = 64 * 1024 * 1024) -> None:
+        """Keep at most ``limit_bytes``, but always the newest blob."""
+        self._limit = limit_bytes
+        self._size = 0
+        self._blobs: OrderedDict[str, bytes] = OrderedDict()
+
+    def add(self, name: str, blob: bytes) -> None:
+        """Keep a blob under its hash."""
+        if name in self._blobs:
+            self._blobs.move_to_end(name)
+            return
+        self._blobs[name] = blob
+        self._size += len(blob)
+        while self._size > self._limit and len(self._blobs) > 1:
+            self._size -= len(self._blobs.popitem(last=False)[1])
+
+    def get(self, name: str) -> bytes | None:
+        """Return a blob if it is still here."""
+        return self._blobs.get(name)
+
+
+class Tree:
+    """The workspace of the box. Named pipes, sockets and devices in it are not part of it."""
+
+    def __init__(self, root: str, owner: tuple[int, int] | None) -> None:
+        """Look after ``root``; new entries get ``owner`` (uid, gid) if it differs from ours."""
+        self.root = root
+        self.owner = owner
+        self.store = BlobStore()
+        self._stats: dict[str, tuple[tuple[int, ...], str]] = {}
+
+    def scan(self, fresh: dict[str, bytes] | None = None) -> dict[str, Entry]:
+        """Return every entry by path; ``fresh`` gets the blobs that had to be read."""
+        found: dict[str, Entry] = {}
+        stats: dict[str, tuple[tuple[int, ...], str]] = {}
+        descriptor = os.open(self.root, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            mode = stat.S_IMODE(os.fstat(descriptor).st_mode)
+            if mode != DEFAULT_ROOT_MODE:
+                found["."] = Entry("directory", mode, "")
+            self._scan_directory(descriptor, "", found, stats, {} if fresh is None else fresh)
+        finally:
+            os.close(descriptor)
+        self._stats = stats
+        return found
+
+    def forget(self) -> None:
+        """Trust no earlier scan: the next one reads every file."""
+        self._stats = {}
+
+    def missing(self, wanted: Mapping[str, Entry], current: Mapping[str, Entry]) -> list[str]:
+        """Return the hashes of contents that a load needs and this box lacks."""
+        names = {
+            entry.content
+            for path, entry in wanted.items()
+            if entry.kind == "file" and not _same_content(current.get(path), entry)
+        }
+        return sorted(name for name in names if self.store.get(name) is None)
+
+    def load(
+        self,
+        wanted: Mapping[str, Entry],
+        current: Mapping[str, Entry],
+        blobs: Mapping[str, bytes],
+    ) -> None:
+        """Make the workspace equal to ``wanted``; only what differs from ``current`` is touched.
+
+        Raises:
+            ValueError: A path leaves the workspace, lies in no folder, or its content is missing.
+        """
+        _check_paths(wanted)
+        self._remove_unwanted(wanted)
+        for path in sorted(wanted):
+            entry = wanted[path]
+            if path != "." and not _same_content(current.get(path), entry):
+                self._create(path, entry, blobs)
+        for path in sorted(wanted, reverse=True):
+            if wanted[path].kind != "symlink" and wanted[path] != current.get(path):
+                os.chmod(os.path.join(self.root, path), wanted[path].mode)
+        if "." not in wanted:
+            os.chmod(self.root, DEFAULT_ROOT_MODE)
+
+    def read_file(self, path: str) -> bytes:
+        """Return a regular file of the workspace.
+
+        Raises:
+            ValueError: ``path`` leaves the workspace.
+            OSError: There is no regular file.
+        """
+        descriptor = self._open(path, os.O_RDONLY | os.O_NONBLOCK)
+        with open(descriptor, "rb") as file:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                raise FileNotFoundError(f"{path} is no regular file")
+            return file.read()
+
+    def write_file(self, path: str, content: bytes) -> None:
+        """Write a regular file in place; missing folders are created.
+
+        Raises:
+            ValueError: ``path`` leaves the workspace or names no regular file.
+            OSError: It cannot be written.
+        """
+        descriptor = self._open(path, os.O_WRONLY | os.O_NONBLOCK, create=True)
+        with open(descriptor, "wb") as file:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                raise ValueError(f"{path} is no regular file")
+            file.truncate(0)
+            file.write(content)
+
+    def _scan_directory(
+        self,
+        descriptor: int,
+        prefix: str,
+        found: dict[str, Entry],
+        stats: dict[str, tuple[tuple[int, ...], str]],
+        fresh: dict[str, bytes],
+    ) -> None:
+        with os.scandir(descriptor) as listing:
+            entries = list(listing)
+        for item in entries:
+            path = prefix + item.name
+            # Background processes may remove entries while the scan runs.
+            with contextlib.suppress(FileNotFoundError):
+                status = item.stat(follow_symlinks=False)
+                kind = stat.S_IFMT(status.st_mode)
+                mode = stat.S_IMODE(status.st_mode)
+                if kind == stat.S_IFREG:
+                    content = self._hash(descriptor, item.name, path, status, stats, fresh)
+                    found[path] = Entry("file", mode, content)
+                elif kind == stat.S_IFLNK:
+                    target = os.readlink(item.name, dir_fd=descriptor)
+                    found[path] = Entry("symlink", 0, target)
+                elif kind == stat.S_IFDIR:
+                    inner = os.open(item.name, _DIRECTORY, dir_fd=descriptor)
+                    try:
+                        found[path] = Entry("directory", mode, "")
+                        self._scan_directory(inner, path + "/", found, stats, fresh)
+                    finally:
+                        os.close(inner)
+
+    def _hash(
+        self,
+        descriptor: int,
+        name: str,
+        path: str,
+        status: os.stat_result,
+        stats: dict[str, tuple[tuple[int, ...], str]],
+        fresh: dict[str, bytes],
+    ) -> str:
+        stamp = (status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+        known = self._stats.get(path)
+        if known is not None and known[0] == stamp:
+            stats[path] = known
+            return known[1]
+        is_settled = time.time_ns() - status.st_ctime_ns > RACY_NS
+        file = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=descriptor)
+        with open(file, "rb", buffering=0) as reader:
+            blob = reader.readall()
+        content = hashlib.sha256(blob).hexdigest()
+        self.store.add(content, blob)
+        fresh[content] = blob
+        if is_settled:
+            stats[path] = (stamp, content)
+        return content
+
+    def _remove_unwanted(self, wanted: Mapping[str, Entry]) -> None:
+        def remove(descriptor: int, prefix: str, everything: bool) -> None:
+            with os.scandir(descriptor) as listing:
+                entries = list(listing)
+            for item in entries:
+                path = prefix + item.name
+                expected = None if everything else wanted.get(path)
+                if not item.is_dir(follow_symlinks=False):
+                    if expected is None or expected.kind != _kind_of(item):
+                        os.unlink(item.name, dir_fd=descriptor)
+                    continue
+                is_doomed = expected is None or expected.kind != "directory"
+                inner = os.open(item.name, _DIRECTORY, dir_fd=descriptor)
+                try:
+                    remove(inner, path + "/", is_doomed)
+                finally:
+                    os.close(inner)
+                if is_doomed:
+                    os.rmdir(item.name, dir_fd=descriptor)
+
+        descriptor = os.open(self.root, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            remove(descriptor, "", False)
+        finally:
+            os.close(descriptor)
+
+    def _create(self, path: str, entry: Entry, blobs: Mapping[str, bytes]) -> None:
+        real = os.path.join(self.root, path)
+        if entry.kind == "directory":
+            os.mkdir(real, 0o700)
+            self._own(real)
+            return
+        # A new file rather than new bytes in the old one: the old one may have other names.
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(real)
+        if entry.kind == "symlink":
+            os.symlink(entry.content, real)
+            self._own(real)
+            return
+        blob = blobs.get(entry.content)
+        if blob is None:
+            blob = self.store.get(entry.content)
+        if blob is None:
+            raise ValueError(f"the content of {path} is missing")
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
+        with open(os.open(real, flags, 0o600), "wb", buffering=0) as file:
+            view = memoryview(blob)
+            while view:
+                view = view[file.write(view) :]
+        self._own(real)
+
+    def _own(self, real: str) -> None:
+        if self.owner is not None:
+            os.chown(real, *self.owner, follow_symlinks=False)
+
+    def _open(self, path: str, flags: int, create: bool = False) -> int:
+        """Open a file by names alone, so that no link planted meanwhile leads outside."""
+        real = os.path.realpath(os.path.join(self.root, path))
+        if not real.startswith(self.root + "/"):
+            raise ValueError(f"{path!r} is outside the workspace or the workspace itself")
+        parts = real[len(self.root) + 1 :].split("/")
+        directory = os.open(self.root, _DIRECTORY)
+        try:
+            for part in parts[:-1]:
+                if create:
+                    self._make_directory(part, directory)
+                inner = os.open(part, _DIRECTORY, dir_fd=directory)
+                os.close(directory)
+                directory = inner
+            return self._open_last(parts[-1], flags, directory, create)
+        except IsADirectoryError as error:
+            raise ValueError(f"{path!r} is a folder") from error
+        finally:
+            os.close(directory)
+
+    def _make_directory(self, name: str, directory: int) -> None:
+        with contextlib.suppress(FileExistsError):
+            os.mkdir(name, 0o755, dir_fd=directory)
+            if self.owner is not None:
+                os.chown(name, *self.owner, dir_fd=directory, follow_symlinks=False)
+
+    def _open_last(self, name: str, flags: int, directory: int, create: bool) -> int:
+        flags |= os.O_NOFOLLOW
+        try:
+            return os.open(name, flags, dir_fd=directory)
+        except FileNotFoundError:
+            if not create:
+                raise
+        descriptor = os.open(name, flags | os.O_CREAT | os.O_EXCL, 0o644, dir_fd=directory)
+        if self.owner is not None:
+            os.fchown(descriptor, *self.owner)
+        return descriptor
+
+
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
+
+
+def _same_content(current: Entry | None, wanted: Entry) -> bool:
+    return (
+        current is not None
+        and current.kind == wanted.kind
+        and current.content == wanted.content
+    )
+
+
+def _kind_of(item: os.DirEntry[str]) -> str:
+    if item.is_symlink():
+        return "symlink"
+    return "file" if item.is_file(follow_symlinks=False) else "other"
+
+
+def _check_paths(wanted: Mapping[str, Entry]) -> None:
+    for path in wanted:
+        if path == ".":
+            continue
+        parts = path.split("/")
+        if any(part in ("", ".", "..") for part in parts) or "\0" in path:
+            raise ValueError(f"{path!r} is no path below the workspace")
+        parent = path.rpartition("/")[0]
+        if parent and (parent not in wanted or wanted[parent].kind != "directory"):
+            raise ValueError(f"{path!r} lies in {parent!r}, which is no folder of the state")
+
+
+def differences(expected: Mapping[str, Entry], found: Mapping[str, Entry]) -> Iterable[str]:
+    """Return the paths at which two listings differ, sorted."""
+    paths = expected.keys() | found.keys()
+    return sorted(path for path in paths if expected.get(path) != found.get(path))

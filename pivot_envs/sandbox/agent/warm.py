@@ -1,0 +1,315 @@
+"""The warm interpreter: imports pytest once and forks a child for every run.
+
+It runs as a program of its own, given as text to ``python -c``, and gets two arguments: the
+descriptor of a message socket to the agent, and the numbers ``uid,gid`` of the children or ``-``.
+A request is one message with four descriptors: the request as JSON, and what the child gets as
+stdin, as stdout and stderr, and for its report.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import ctypes
+import gc
+import hashlib
+import json
+import linecache
+import os
+import random
+import shutil
+import signal
+import socket
+import sys
+import tempfile
+import threading
+from importlib.machinery import SourceFileLoader
+from types import CodeType
+from typing import Any
+
+_PR_SET_DUMPABLE = 4
+_MAX_CACHED_BYTES = 32 * 1024 * 1024
+_MAX_SOURCE_BYTES = 2 * 1024 * 1024
+
+
+class CodeCache:
+    """Compiled sources by path and content, so that no run compiles what an earlier one did.
+
+    Only this process adds to it, by compiling sources itself: a child tells which ones it missed.
+    """
+
+    def __init__(self) -> None:
+        """Patch the two places where Python and pytest compile sources."""
+        from _pytest.assertion import rewrite
+
+        self._codes: dict[tuple[str, str, bytes], tuple[CodeType, int]] = {}
+        self._rewrite = rewrite._rewrite_test
+        self._compile = SourceFileLoader.source_to_code
+        self.missed: list[tuple[str, str]] = []
+        cache = self
+
+        def source_to_code(
+            loader: SourceFileLoader, data: Any, path: Any, **options: Any
+        ) -> CodeType:
+            found = cache._find("plain", path, data) if isinstance(data, bytes) else None
+            return found or cache._compile(loader, data, path, **options)
+
+        def rewrite_test(path: Any, config: Any) -> tuple[os.stat_result, CodeType]:
+            if config is not None and config.getini("enable_assertion_pass_hook"):
+                return cache._rewrite(path, config)
+            found = cache._find("rewritten", str(path), path.read_bytes())
+            if found is None:
+                return cache._rewrite(path, config)
+            return path.stat(), found
+
+        SourceFileLoader.source_to_code = source_to_code  # type: ignore[assignment]
+        rewrite._rewrite_test = rewrite_test  # type: ignore[assignment]
+
+    def fill(self, kind: str, path: str) -> None:
+        """Compile a source that a child missed; sources that do not compile are left out."""
+        with contextlib.suppress(Exception):
+            if os.path.getsize(path) > _MAX_SOURCE_BYTES:
+                return
+            with open(path, "rb") as file:
+                data = file.read()
+            if kind == "plain":
+                code = self._compile(SourceFileLoader("warm", path), data, path)
+            else:
+                code = self._rewrite(_Source(path, data), None)[1]
+            self._codes[self._key(kind, path, data)] = (code, len(data))
+            while sum(size for _, size in self._codes.values()) > _MAX_CACHED_BYTES:
+                del self._codes[next(iter(self._codes))]
+
+    def _find(self, kind: str, path: Any, data: bytes) -> CodeType | None:
+        found = self._codes.get(self._key(kind, os.fspath(path), data))
+        if found is None:
+            self.missed.append((kind, os.fspath(path)))
+            return None
+        return found[0]
+
+    @staticmethod
+    def _key(kind: str, path: str, data: bytes) -> tuple[str, str, bytes]:
+        return kind, path, hashlib.sha256(data).digest()
+
+
+class _Source:
+    """A path whose content was read before, as far as pytest's rewriting looks at it."""
+
+    def __init__(self, path: str, data: bytes) -> None:
+        self._path = path
+        self._data = data
+
+    def __fspath__(self) -> str:
+        return self._path
+
+    def __str__(self) -> str:
+        return self._path
+
+    def read_bytes(self) -> bytes:
+        return self._data
+
+
+class Reporter:
+    """A pytest plugin that reports each finished test's outcome on a descriptor."""
+
+    def __init__(self, descriptor: int, nonce: str, wanted: list[str] | None) -> None:
+        """Report on ``descriptor``; run only tests below the ids ``wanted`` unless it is None."""
+        self._descriptor = descriptor
+        self._nonce = nonce
+        self._wanted = wanted
+        self._outcomes: dict[str, str] = {}
+
+    def pytest_collection_modifyitems(self, config: Any, items: list[Any]) -> None:
+        """Leave out the tests that are not wanted."""
+        if self._wanted is not None:
+            wanted = tuple(self._wanted)
+            starts = tuple(name + mark for name in wanted for mark in ("::", "[", "/"))
+            items[:] = [i for i in items if i.nodeid in wanted or i.nodeid.startswith(starts)]
+
+    def pytest_runtest_logreport(self, report: Any) -> None:
+        """Merge one phase, or one subtest, into its test's outcome."""
+        name = report.nodeid
+        before = self._outcomes.get(name, "passed")
+        if report.failed:
+            outcome = "failed" if report.when == "call" else "error"
+            self._outcomes[name] = before if before in ("failed", "error") else outcome
+        elif report.skipped and before == "passed" and not hasattr(report, "context"):
+            self._outcomes[name] = "skipped"
+        else:
+            self._outcomes.setdefault(name, "passed")
+        if report.when == "teardown":
+            line = json.dumps([self._nonce, name, self._outcomes[name]])
+            os.write(self._descriptor, line.encode() + b"\n")
+
+
+def warm_up(cache_type: type[CodeCache]) -> CodeCache:
+    """Import pytest and what a run imports late, by running a throw-away test."""
+    import pytest
+
+    cache = cache_type()
+    folder = tempfile.mkdtemp()
+    modules, path = set(sys.modules), list(sys.path)
+    test = os.path.join(folder, "test_warm_up.py")
+    with open(test, "w") as file:
+        file.write(_WARM_UP_TESTS)
+    null = os.open(os.devnull, os.O_WRONLY)
+    saved = os.dup(1)
+    os.dup2(null, 1)
+    try:
+        pytest.main(["-p", "no:cacheprovider", "--rootdir", folder, test])
+        sys.stdout.flush()
+    finally:
+        os.dup2(saved, 1)
+        os.close(saved)
+        os.close(null)
+        shutil.rmtree(folder, ignore_errors=True)
+    for name in set(sys.modules) - modules:
+        if name.startswith("test_warm_up"):
+            del sys.modules[name]
+    sys.path[:] = path
+    cache.missed.clear()
+    linecache.clearcache()
+    sys.path_importer_cache.clear()
+    os.environ.pop("PYTEST_VERSION", None)
+    return cache
+
+
+_WARM_UP_TESTS = '''
+import unittest
+import pytest
+
+@pytest.mark.parametrize("value", [1, 2])
+def test_compare(value, tmp_path, capsys, monkeypatch):
+    with pytest.raises(AssertionError):
+        assert [value] == [3, 4], "text"
+
+def test_fails():
+    assert {"a": 1} == {"a": 2}
+
+class TestCase(unittest.TestCase):
+    def test_subtests(self):
+        for i in range(2):
+            with self.subTest(i=i):
+                self.assertEqual(i, 0)
+'''
+
+
+def run_child(request: dict[str, Any], report: int, cache: CodeCache) -> int:
+    """Run pytest as the request says, in this freshly forked process; return its exit code."""
+    os.umask(request["umask"])
+    os.chdir(request["directory"])
+    os.environ.clear()
+    os.environ.update(request["environment"])
+    sys.path[0] = request["path"]
+    extra = request["environment"].get("PYTHONPATH", "").split(os.pathsep)
+    sys.path[1:1] = [item or os.getcwd() for item in extra if extra != [""]]
+    sys.argv[:] = [request["program"], *request["arguments"]]
+    random.seed(0)
+    import pytest
+
+    if not request["nonce"]:
+        return int(pytest.console_main())
+    reporter = Reporter(report, request["nonce"], request["wanted"])
+    return int(pytest.main(request["arguments"], plugins=[reporter]))
+
+
+def become_child(
+    request: dict[str, Any], descriptors: list[int], ids: tuple[int, int] | None, misses: int
+) -> int:
+    """Take the child's user, descriptors and signals; return the report's descriptor."""
+    if ids is not None:
+        os.setgroups([])
+        os.setresgid(ids[1], ids[1], ids[1])
+        os.setresuid(ids[0], ids[0], ids[0])
+    ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 1, 0, 0, 0)
+    os.dup2(descriptors[1], 0)
+    os.dup2(descriptors[2], 1)
+    os.dup2(descriptors[2], 2)
+    keep = {descriptors[3], misses}
+    start = 3
+    for descriptor in sorted(keep):
+        os.closerange(start, descriptor)
+        start = descriptor + 1
+    os.closerange(start, 4096)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    return descriptors[3]
+
+
+def end_child(code: int, cache: CodeCache, misses: int) -> None:
+    """Tell what was compiled in vain, then end as an interpreter ends."""
+    with contextlib.suppress(Exception):
+        text = json.dumps(cache.missed[:200]).encode()
+        if len(text) <= 60000:
+            os.write(misses, text)
+    with contextlib.suppress(BaseException):
+        threading._shutdown()  # type: ignore[attr-defined]
+        atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(BaseException):
+            stream.flush()
+    os._exit(code)
+
+
+def serve(agent: socket.socket, ids: tuple[int, int] | None, cache: CodeCache) -> None:
+    """Fork one child for each request, until the agent goes away."""
+    agent.send(b'{"ready": true}')
+    while True:
+        message, descriptors, _, _ = socket.recv_fds(agent, 16, 4)
+        if not message:
+            return
+        with open(descriptors[0], "rb", closefd=False) as file:
+            request = json.load(file)
+        read_misses, write_misses = os.pipe()
+        pid = os.fork()
+        if pid == 0:
+            code = 70
+            try:
+                report = become_child(request, descriptors, ids, write_misses)
+                code = run_child(request, report, cache)
+            except SystemExit as ended:
+                code = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
+            except BaseException:
+                sys.excepthook(*sys.exc_info())
+                code = 1
+            finally:
+                end_child(code, cache, write_misses)
+        for descriptor in (*descriptors, write_misses):
+            os.close(descriptor)
+        _, status = os.waitpid(pid, 0)
+        agent.send(json.dumps({"status": status}).encode())
+        learn(cache, read_misses)
+
+
+def learn(cache: CodeCache, misses: int) -> None:
+    """Compile what the last child missed, for the next one."""
+    os.set_blocking(misses, False)
+    try:
+        missed = json.loads(os.read(misses, 65536) or b"[]")
+        for kind, path in missed:
+            cache.fill(str(kind), str(path))
+    except (ValueError, TypeError, BlockingIOError):
+        pass
+    finally:
+        os.close(misses)
+    gc.collect()
+    gc.freeze()
+
+
+def main() -> None:
+    """Warm up, then serve."""
+    agent = socket.socket(fileno=int(sys.argv[1]))
+    numbers = sys.argv[2].split(",")
+    ids = None if numbers == ["-"] else (int(numbers[0]), int(numbers[1]))
+    ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
+    try:
+        cache = warm_up(CodeCache)
+    except ImportError as error:
+        agent.send(json.dumps({"failed": str(error)}).encode())
+        return
+    gc.collect()
+    gc.freeze()
+    serve(agent, ids, cache)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,245 @@
+"""AgentSandbox, the host's side of every box that is served by the in-box agent."""
+
+import contextlib
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pivot_envs.errors import SandboxError, SnapshotError
+from pivot_envs.sandbox.agent.frames import Channel
+from pivot_envs.sandbox.base import CommandResult, FileEntry, Sandbox, SandboxState, TestReport
+from pivot_envs.sandbox.pytest_command import pytest_words
+from pivot_envs.snapshot import sha256
+
+ANSWER_TIMEOUT_S = 60.0
+"""How long the agent may take for anything but a command, and a command beyond its own time."""
+
+MAX_CACHED_BYTES = 256 * 1024 * 1024
+"""Blobs that a sandbox remembers beyond those of its last state."""
+
+
+class AgentSandbox(Sandbox):
+    """A sandbox that talks to the in-box agent over one channel.
+
+    A subclass starts the box in ``_open`` and ends it in ``_shut``.
+    """
+
+    def __init__(self) -> None:
+        """Prepare; nothing is started before ``start``."""
+        self._channel: Channel | None = None
+        self._level = ""
+        self._entries: dict[str, FileEntry] = {}
+        self._sorted: tuple[FileEntry, ...] | None = ()
+        self._blobs: dict[str, bytes] = {}
+        self._cached_bytes = 0
+        self._must_forget = False
+
+    @property
+    def level(self) -> str:
+        """The isolation in use; empty before ``start``."""
+        return self._level
+
+    def start(self) -> None:
+        """Start the box with an empty workspace; does nothing if it runs.
+
+        Raises:
+            SandboxUnavailableError: This machine cannot isolate and ``unsafe`` was not given.
+            SandboxError: The box does not come up.
+        """
+        if self._channel is None:
+            self._channel, self._level = self._open()
+
+    def run(self, command: str, *, timeout_s: float) -> CommandResult:
+        """Run a command in the persistent bash, or in a warm pytest; see ``Sandbox.run``.
+
+        After a timeout or ``exit`` the shell is as it was before the command.
+        """
+        if "\0" in command:
+            return CommandResult("bash: the command contains a NUL character\n", 2)
+        header, blobs = self._ask(
+            {
+                "op": "run",
+                "command": _sendable(command),
+                "timeout_s": timeout_s,
+                "warm": pytest_words(command),
+            },
+            timeout_s=timeout_s,
+        )
+        return CommandResult(
+            output=blobs[0].decode("utf-8", "replace"),
+            exit_code=header["exit_code"],
+            timed_out=header["exit_code"] is None,
+            omitted_bytes=header["omitted_bytes"],
+        )
+
+    def read_file(self, path: str) -> bytes:
+        """Return a workspace file; ``path`` is relative to the workspace or absolute inside it.
+
+        Raises:
+            FileNotFoundError: There is no regular file at ``path`` inside the workspace.
+            SandboxError: The file cannot be read.
+        """
+        header, blobs = self._ask({"op": "read", "path": path}, expected=("missing", "value"))
+        if "error" in header:
+            raise FileNotFoundError(f"no file {path!r} in the workspace: {header['error']}")
+        return blobs[0]
+
+    def write_file(self, path: str, content: bytes) -> None:
+        """Write a workspace file in place, keeping its mode; missing folders are created.
+
+        Raises:
+            ValueError: ``path`` leaves the workspace or names a directory.
+            SandboxError: The file cannot be written, for instance because the box is full.
+        """
+        header, _ = self._ask({"op": "write", "path": path}, (content,), expected=("value",))
+        if "error" in header:
+            raise ValueError(header["error"])
+
+    def save(self) -> SandboxState:
+        """Save workspace and shell; nothing is disturbed.
+
+        Named pipes, sockets, modification times and which names are hard links of the same file
+        are not saved; nor are files outside the workspace and running processes.
+        """
+        header, blobs = self._ask({"op": "save", "forget": self._must_forget})
+        if self._must_forget:
+            self._entries, self._sorted = {}, None
+            self._must_forget = False
+        for blob in blobs:
+            self._remember(sha256(blob), blob)
+        if header["changed"] or header["removed"]:
+            self._sorted = None
+        for path in header["removed"]:
+            self._entries.pop(path, None)
+        for path, kind, mode, content in header["changed"]:
+            self._entries[path] = FileEntry(path, kind, mode, content)
+        return self._state(header["shell"])
+
+    def load(self, state: SandboxState) -> None:
+        """End all processes, bring back a saved workspace and shell, and verify the result.
+
+        The scratch folder ``/tmp`` is emptied.
+
+        Raises:
+            SnapshotError: A blob is missing, a path is none, or the loaded workspace differs from
+                the state. The box can still load another state.
+        """
+        names = {entry.content for entry in state.files if entry.kind == "file"}
+        missing = sorted(name for name in names if name not in state.blobs)
+        if missing:
+            raise SnapshotError(f"the state lacks {len(missing)} blobs, such as {missing[0]!r:.20}")
+        entries = [(entry.path, entry.kind, entry.mode, entry.content) for entry in state.files]
+        request = {"op": "load", "entries": entries, "shell": _sendable(state.shell)}
+        header, _ = self._ask(request, expected=("value",))
+        if "needed" in header:
+            blobs = [state.blobs[name] for name in header["needed"]]
+            header, _ = self._ask({}, blobs, expected=("value",))
+        if "error" in header:
+            self._must_forget = True
+            raise SnapshotError(f"the state cannot be loaded: {header['error']}")
+        for name in names:
+            self._remember(name, state.blobs[name])
+        self._entries = {entry.path: entry for entry in state.files}
+        self._sorted = None
+
+    def run_tests(
+        self, test_ids: Sequence[str], *, timeout_s: float, options: Sequence[str] = ()
+    ) -> TestReport:
+        """Run named tests in a fresh process outside the agent's shell.
+
+        The project's ``addopts`` are not used; ``options`` are passed to pytest. Whatever the
+        tests leave running is ended.
+
+        Args:
+            test_ids: Files, folders or test ids, relative to the workspace.
+            timeout_s: Time for the whole run.
+            options: More pytest options.
+
+        Raises:
+            ValueError: No test is named.
+            SandboxError: pytest cannot be imported in the box, or the box is dead.
+        """
+        if not test_ids:
+            raise ValueError("name at least one test, file or folder")
+        header, blobs = self._ask(
+            {
+                "op": "tests",
+                "test_ids": list(test_ids),
+                "options": list(options),
+                "timeout_s": timeout_s,
+            },
+            timeout_s=timeout_s,
+        )
+        return TestReport(
+            outcomes=header["outcomes"],
+            output=blobs[0].decode("utf-8", "replace"),
+            timed_out=header["timed_out"],
+        )
+
+    def close(self) -> None:
+        """End every process and free everything; may be called twice."""
+        channel, self._channel = self._channel, None
+        self._entries, self._sorted, self._blobs, self._cached_bytes = {}, (), {}, 0
+        if channel is not None:
+            channel.close()
+            self._shut()
+
+    @abstractmethod
+    def _open(self) -> tuple[Channel, str]:
+        """Start the box; return its channel and its isolation level."""
+
+    @abstractmethod
+    def _shut(self) -> None:
+        """End the box, whose channel is closed already."""
+
+    def _ask(
+        self,
+        header: Mapping[str, Any],
+        blobs: Sequence[bytes] = (),
+        *,
+        timeout_s: float = 0.0,
+        expected: Sequence[str] = (),
+    ) -> tuple[dict[str, Any], list[bytes]]:
+        """Send a request and return its answer; errors of the kinds ``expected`` are answers."""
+        if self._channel is None:
+            raise SandboxError("the sandbox does not run: call start() first, or again")
+        try:
+            self._channel.sock.settimeout(ANSWER_TIMEOUT_S)
+            self._channel.send(header, blobs)
+            answer, parts = self._channel.receive(timeout_s + ANSWER_TIMEOUT_S)
+        except (EOFError, OSError, ValueError) as error:
+            self.close()
+            raise SandboxError(f"the box died or broke its protocol: {error!r}") from error
+        except BaseException:
+            # An interrupted exchange leaves an answer behind that the next request would take.
+            self.close()
+            raise
+        if "error" in answer and answer.get("kind") not in expected:
+            raise SandboxError(f"{header.get('op', 'load')} failed in the box: {answer['error']}")
+        return answer, parts
+
+    def _remember(self, name: str, blob: bytes) -> None:
+        if name not in self._blobs:
+            self._blobs[name] = blob
+            self._cached_bytes += len(blob)
+
+    def _state(self, shell: str) -> SandboxState:
+        if self._sorted is None:
+            self._sorted = tuple(self._entries[path] for path in sorted(self._entries))
+        names = {entry.content for entry in self._sorted if entry.kind == "file"}
+        try:
+            blobs = {name: self._blobs[name] for name in names}
+        except KeyError as error:
+            self.close()
+            raise SandboxError("the box broke its protocol: it kept a blob back") from error
+        if self._cached_bytes > MAX_CACHED_BYTES + sum(len(blob) for blob in blobs.values()):
+            self._blobs, self._cached_bytes, self._must_forget = {}, 0, True
+        return SandboxState(self._sorted, shell, blobs)
+
+
+def _sendable(text: str) -> str:
+    """Return a text that the agent can encode, whatever surrogates it has."""
+    with contextlib.suppress(UnicodeEncodeError):
+        text.encode("utf-8", "surrogateescape")
+        return text
+    return text.encode("utf-8", "replace").decode()

@@ -1,0 +1,102 @@
+"""What of the machine is shown inside an embedded box: the interpreter and the system folders."""
+
+import importlib.util
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+_SYSTEM_FOLDERS = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
+_SYSTEM_FILES = ("/etc/ld.so.cache", "/etc/alternatives", "/etc/localtime")
+
+
+@dataclass(frozen=True, slots=True)
+class Interpreter:
+    """The running Python, as a box shows it."""
+
+    python: str
+    """Path of the interpreter that commands call ``python``."""
+    base: str
+    """Path of the real interpreter behind a virtual environment."""
+    folders: tuple[str, ...]
+    """Folders that it needs."""
+    search_path: str
+    """``PYTHONPATH`` for packages outside these folders' own; usually empty."""
+
+    def environment(self, home: str) -> dict[str, str]:
+        """Return the environment that commands start with."""
+        environment = {
+            "PATH": f"{Path(self.python).parent}:/usr/local/bin:/usr/bin:/bin",
+            "HOME": home,
+            "TMPDIR": home,
+            "USER": "agent",
+            "LOGNAME": "agent",
+            "SHELL": "/bin/bash",
+            "LC_ALL": "C.UTF-8",
+            "TERM": "dumb",
+            "NO_COLOR": "1",
+            "PAGER": "cat",
+            "PYTHONDONTWRITEBYTECODE": "1",
+            "PYTHONHASHSEED": "0",
+            "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
+        }
+        if self.search_path:
+            environment["PYTHONPATH"] = self.search_path
+        return environment
+
+
+def find_interpreter() -> Interpreter:
+    """Return the interpreter that this process runs on."""
+    base = str(Path(getattr(sys, "_base_executable", sys.executable)).resolve())
+    folders = [sys.prefix, sys.base_prefix, str(Path(base).parent.parent)]
+    found = importlib.util.find_spec("pytest")
+    search_path = ""
+    if found is not None and found.origin is not None:
+        packages = str(Path(found.origin).parent.parent)
+        if not _is_within(packages, folders):
+            folders.append(packages)
+            search_path = packages
+    return Interpreter(
+        python=os.path.abspath(sys.executable),  # noqa: PTH100, a link must stay a link
+        base=base,
+        folders=tuple(folders),
+        search_path=search_path,
+    )
+
+
+def root_layout(interpreter: Interpreter, uid: int, tmpfs_bytes: int) -> Mapping[str, Any]:
+    """Return the file system of a box, as the agent's launcher expects it.
+
+    Args:
+        interpreter: The interpreter to show.
+        uid: User and group of commands inside the box.
+        tmpfs_bytes: Room in the workspace, and as much again for scratch files.
+    """
+    symlinks: list[tuple[str, str]] = []
+    folders: list[str] = []
+    for path in _SYSTEM_FOLDERS:
+        if os.path.islink(path):  # noqa: PTH114
+            symlinks.append((path, os.readlink(path)))  # noqa: PTH115
+        elif Path(path).is_dir():
+            folders.append(path)
+    for path in sorted(interpreter.folders):
+        if not _is_within(path, folders):
+            folders.append(path)
+    folders += [path for path in _SYSTEM_FILES if Path(path).exists()]
+    return {
+        "read_only": folders,
+        "symlinks": symlinks,
+        "files": [
+            ("/etc/passwd", f"root:x:0:0::/:/bin/false\nagent:x:{uid}:{uid}::/tmp:/bin/bash\n"),
+            ("/etc/group", f"root:x:0:\nagent:x:{uid}:\n"),
+            ("/etc/hosts", "127.0.0.1 localhost sandbox\n"),
+            ("/etc/nsswitch.conf", "passwd: files\ngroup: files\nhosts: files\n"),
+        ],
+        "tmpfs_bytes": tmpfs_bytes,
+    }
+
+
+def _is_within(path: str, folders: list[str]) -> bool:
+    return any(Path(path).is_relative_to(folder) for folder in folders)
