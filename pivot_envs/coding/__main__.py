@@ -16,7 +16,8 @@ from rich.table import Table
 
 from pivot_envs.coding.source import fetch_source
 from pivot_envs.coding.task import CodingTask, read_tasks, write_tasks
-from pivot_envs.coding.tasks import builder
+from pivot_envs.coding.tasks.builder import BuildConfig, build_tasks
+from pivot_envs.coding.tasks.builder import Progress as ReportProgress
 from pivot_envs.coding.tasks.splits import assign_splits
 from pivot_envs.coding.tasks.validation import validate_tasks
 from pivot_envs.errors import PivotError, TaskError
@@ -29,11 +30,7 @@ def build(
     packages: tyro.conf.Positional[tuple[str, ...]],
     /,
     out: Path,
-    per_function: int = 16,
-    max_lines: int = 20,
-    seed: int = 0,
-    workers: int = 2,
-    time_budget_s: float | None = None,
+    config: tyro.conf.OmitArgPrefixes[BuildConfig] = BuildConfig(),  # noqa: B008
 ) -> None:
     """Build a task file from source releases.
 
@@ -42,35 +39,22 @@ def build(
     Args:
         packages: Releases such as more-itertools==10.7.0; without a version, the newest.
         out: Task file to write; .gz and .zst are compressed.
-        per_function: Most tasks per function.
-        max_lines: Longest function body, in lines without its docstring.
-        seed: Seed of the mutations and of the splits.
-        workers: Sandboxes at work at the same time.
-        time_budget_s: Time for each package, in seconds.
+        config: What to build.
     """
     if not packages:
         raise TaskError("name at least one package, such as more-itertools==10.7.0")
-    requirements = [_requirement(package) for package in packages]
     table = Table("package", "functions", "tasks", "dropped", "seconds")
     tasks: list[CodingTask] = []
-    for name, version in requirements:
+    for name, version in [_requirement(package) for package in packages]:
         source = fetch_source(name, version, cache_dir=_cache_dir())
         title = f"{source.name} {source.version}"
         with _progress_bar(title) as progress:
-            report = builder.build_tasks(
-                source,
-                per_function=per_function,
-                max_lines=max_lines,
-                seed=seed,
-                workers=workers,
-                time_budget_s=time_budget_s,
-                progress=progress,
-            )
+            report = build_tasks(source, config, progress=progress)
         dropped = ", ".join(f"{count} {reason}" for reason, count in sorted(report.dropped.items()))
         functions = f"{report.functions - report.skipped_functions} of {report.functions}"
         table.add_row(title, functions, f"{len(report.tasks)}", dropped, f"{report.wall_s:.0f}")
         tasks += report.tasks
-        write_tasks(out, assign_splits(tasks, seed=seed))
+        write_tasks(out, assign_splits(tasks, seed=config.seed))
     _OUT.print(table)
     _OUT.print(f"{out}: {_split_counts(read_tasks(out))}")
 
@@ -167,7 +151,7 @@ def _split_counts(tasks: tuple[CodingTask, ...]) -> str:
 
 
 @contextmanager
-def _progress_bar(title: str) -> Iterator[builder.Progress]:
+def _progress_bar(title: str) -> Iterator[ReportProgress]:
     columns = (TextColumn(title), BarColumn(), MofNCompleteColumn(), TextColumn("functions"))
     with Progress(*columns, TimeElapsedColumn(), console=_ERR, transient=True) as bars:
         bar = bars.add_task(title, total=None)

@@ -22,6 +22,7 @@ START_TIMEOUT_S = 30.0
 
 _PROGRAM = "import sys; sys.path.insert(0, sys.argv[1]); from agent.launcher import main; main()"
 _FOLDER = Path(__file__).parent
+_PROGRAMS = ("warm.py", "code_cache.py")
 
 # Far from the numbers that distributions give to people and services.
 _AGENT_UID, _COMMAND_UID = 61183, 61182
@@ -132,7 +133,7 @@ class EmbeddedSandbox(AgentSandbox):
         channel = Channel(ours)
         self._finalizer = weakref.finalize(self, _end, process, ours, folder)
         try:
-            channel.send(config, ((_FOLDER / "agent" / "warm.py").read_bytes(),))
+            channel.send(config, [(_FOLDER / "agent" / name).read_bytes() for name in _PROGRAMS])
             answer, _ = channel.receive(START_TIMEOUT_S)
         except (EOFError, OSError, ValueError) as error:
             self._shut()
@@ -155,6 +156,7 @@ class EmbeddedSandbox(AgentSandbox):
         layout = root_layout(interpreter, _INSIDE_UID, self._limits.memory_mb * 1024 * 1024)
         return {
             "level": level,
+            "programs": _PROGRAMS,
             "layout": layout,
             "agent": (0, _AGENT_UID) if two_users else (_INSIDE_UID, os.geteuid()),
             "command": (_INSIDE_UID, _COMMAND_UID) if two_users else None,

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import random
 import time
 from collections import Counter, defaultdict
@@ -9,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
+from functools import partial
 from queue import SimpleQueue
 
 from pivot_envs.coding.source import PackageSource
@@ -24,6 +26,24 @@ from pivot_envs.sandbox.embedded import EmbeddedSandbox
 _TIMEOUT_S = 10.0
 _MAX_TRIES_PER_TASK = 3
 Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class BuildConfig:
+    """How many tasks a build makes, and of what."""
+
+    per_function: int = 16
+    """Most tasks per function."""
+    max_lines: int = 20
+    """Longest function body considered, in lines without its docstring."""
+    max_tests: int = 40
+    """Most tests that a task names."""
+    seed: int = 0
+    """Seed of the choice of mutations."""
+    workers: int = 2
+    """Sandboxes at work at the same time."""
+    time_budget_s: float | None = None
+    """No function of a package is started later than this."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,13 +75,8 @@ class _Job:
 
 def build_tasks(
     source: PackageSource,
+    config: BuildConfig | None = None,
     *,
-    per_function: int = 16,
-    max_lines: int = 20,
-    max_tests: int = 40,
-    seed: int = 0,
-    workers: int = 2,
-    time_budget_s: float | None = None,
     progress: Progress | None = None,
     make_sandbox: Callable[[], Sandbox] | None = None,
 ) -> BuildReport:
@@ -72,12 +87,7 @@ def build_tasks(
 
     Args:
         source: The release.
-        per_function: Most tasks per function.
-        max_lines: Longest function body considered, in lines without its docstring.
-        max_tests: Most tests that a task names.
-        seed: Seed of the choice of mutations.
-        workers: Sandboxes at work at the same time.
-        time_budget_s: No function is started later than this.
+        config: What to build; the defaults if ``None``.
         progress: Called with the number of finished functions and of all functions.
         make_sandbox: Makes a sandbox that has not been started; embedded ones by default.
 
@@ -87,21 +97,17 @@ def build_tasks(
         SandboxError: A sandbox failed.
     """
     started = time.monotonic()
+    config = config or BuildConfig()
+    make_sandbox = make_sandbox or make_build_sandbox
     workspace = Workspace.of(source)
-    with open_benches(workspace, workers, make_sandbox or make_build_sandbox) as benches:
-        record = _record(workspace, make_sandbox or make_build_sandbox)
-        jobs = _jobs(workspace, record, max_lines, max_tests, per_function, seed)
-        results: dict[int, tuple[list[CodingTask], Counter[str]]] = {}
-
-        def work(index: int) -> None:
-            if time_budget_s is None or time.monotonic() - started < time_budget_s:
-                bench = benches.get()
-                try:
-                    results[index] = _mutate(bench, jobs[index])
-                finally:
-                    benches.put(bench)
-
-        run_all(work, len(jobs), workers, progress)
+    with make_sandbox() as sandbox:
+        record = record_suite(sandbox, workspace)
+    jobs = _jobs(workspace, record, config)
+    results: dict[int, tuple[list[CodingTask], Counter[str]]] = {}
+    deadline = math.inf if config.time_budget_s is None else started + config.time_budget_s
+    with open_benches(workspace, config.workers, make_sandbox) as benches:
+        work = partial(_mutate_next, benches, jobs, results, deadline)
+        run_all(work, len(jobs), config.workers, progress)
     dropped = sum((results[index][1] for index in results), Counter[str]())
     return BuildReport(
         tasks=tuple(task for index in sorted(results) for task in results[index][0]),
@@ -147,26 +153,29 @@ def run_all(
             raise
 
 
-def _record(workspace: Workspace, make_sandbox: Callable[[], Sandbox]) -> SuiteRecord:
-    with make_sandbox() as sandbox:
-        return record_suite(sandbox, workspace)
-
-
-def _jobs(
-    workspace: Workspace,
-    record: SuiteRecord,
-    max_lines: int,
-    max_tests: int,
-    per_function: int,
-    seed: int,
-) -> list[_Job]:
+def _jobs(workspace: Workspace, record: SuiteRecord, config: BuildConfig) -> list[_Job]:
     jobs = []
     for path in workspace.package_paths():
-        for function in find_functions(path, workspace.text(path), max_lines=max_lines):
-            tests = record.covering_tests(function, limit=max_tests)
+        for function in find_functions(path, workspace.text(path), max_lines=config.max_lines):
+            tests = record.covering_tests(function, limit=config.max_tests)
             if tests and function.mutations:
-                jobs.append(_Job(workspace, function, tests, per_function, seed))
+                jobs.append(_Job(workspace, function, tests, config.per_function, config.seed))
     return jobs
+
+
+def _mutate_next(
+    benches: "SimpleQueue[MutantBench]",
+    jobs: Sequence[_Job],
+    results: dict[int, tuple[list[CodingTask], Counter[str]]],
+    deadline: float,
+    index: int,
+) -> None:
+    if time.monotonic() < deadline:
+        bench = benches.get()
+        try:
+            results[index] = _mutate(bench, jobs[index])
+        finally:
+            benches.put(bench)
 
 
 def _mutate(bench: MutantBench, job: _Job) -> tuple[list[CodingTask], Counter[str]]:

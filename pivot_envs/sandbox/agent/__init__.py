@@ -11,6 +11,6 @@ output.py      what a command printed, bounded
 tree.py        the workspace: scanning, loading, single files
 shell.py       the persistent bash and its saved state
 runner.py      the warm interpreter that pytest runs are forked from
-warm.py        the program of that interpreter
+warm.py        the program of that interpreter, with code_cache.py beside it
 server.py      the loop that answers requests
 """

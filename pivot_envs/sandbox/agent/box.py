@@ -46,6 +46,10 @@ class Box:
             return WORKSPACE + path[len(self.workspace) :]
         return path
 
+    def is_kept(self, path: str) -> bool:
+        """Tell whether a path is, or holds, a read-only mount."""
+        return any(kept == path or kept.startswith(path + "/") for kept in self.kept_paths)
+
     def runtime_file(self, name: str, content: bytes) -> str:
         """Write a file that commands may read, and return its path."""
         path = os.path.join(self.runtime, name)

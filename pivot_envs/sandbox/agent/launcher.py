@@ -34,7 +34,8 @@ def main() -> None:
             os.mkdir(config["box"]["runtime"])
             namespaces.drop_capabilities()
         box = _box(config["box"])
-        Server(box, channel, programs[0].decode()).serve()
+        files = {name: programs[index] for index, name in enumerate(config["programs"])}
+        Server(box, channel, files).serve()
     except Exception as error:
         channel.send({"error": f"{type(error).__name__}: {error}", "kind": "failure"})
     finally:

@@ -14,19 +14,14 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from .box import Box
 
-_PR_SET_DUMPABLE = 4
 _PR_CAPBSET_DROP = 24
 _PR_SET_NO_NEW_PRIVS = 38
 _LAST_CAPABILITY = 63
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
-ProcessKey = tuple  # (pid, start time in clock ticks)
-
-
-def set_dumpable(value: bool) -> None:
-    """Allow or forbid other processes of the same user to look into this one."""
-    _libc.prctl(_PR_SET_DUMPABLE, int(value), 0, 0, 0)
+ProcessKey = tuple[int, int]
+"""Process id and start time in clock ticks, which no later process of the same id shares."""
 
 
 class Processes:

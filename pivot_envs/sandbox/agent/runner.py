@@ -43,11 +43,11 @@ class RunnerError(Exception):
 class Runner:
     """Runs pytest in forks of an interpreter that imported it once."""
 
-    def __init__(self, box: Box, processes: Processes, program: str) -> None:
-        """Prepare; ``program`` is the text of ``warm.py``."""
+    def __init__(self, box: Box, processes: Processes, programs: Mapping[str, bytes]) -> None:
+        """Prepare; ``programs`` are the files of the interpreter's program, by name."""
         self._box = box
         self._processes = processes
-        self._program = program
+        self._programs = programs
         self._pid = 0
         self._socket: socket.socket | None = None
         self._is_ready = False
@@ -56,6 +56,9 @@ class Runner:
         """Start the interpreter in the background, unless it runs."""
         if self._socket is not None:
             return
+        for name, content in self._programs.items():
+            self._box.runtime_file(name, content)
+        path = os.path.join(self._box.runtime, "warm.py")
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         ids = self._box.command_ids
         null = os.open(os.devnull, os.O_RDWR)
@@ -63,8 +66,7 @@ class Runner:
             self._pid = self._processes.spawn(
                 [
                     self._box.python,
-                    "-c",
-                    self._program,
+                    path,
                     "3",
                     "-" if ids is None else f"{ids[0]},{ids[1]}",
                 ],

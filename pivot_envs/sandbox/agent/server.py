@@ -16,19 +16,19 @@ from .runner import Runner, RunnerError
 from .shell import Shell, ShellError
 from .tree import Entry, Tree, differences
 
-Answer = tuple  # (header, blobs)
+Answer = tuple[dict[str, Any], Sequence[bytes]]
 
 
 class Server:
     """Serves one host: shell, workspace and test runs of one box."""
 
-    def __init__(self, box: Box, channel: Channel, warm_program: str) -> None:
-        """Prepare; ``serve`` starts the shell."""
+    def __init__(self, box: Box, channel: Channel, programs: Mapping[str, bytes]) -> None:
+        """Prepare; ``programs`` are the files of the warm interpreter, by name."""
         self._box = box
         self._channel = channel
         self._processes = Processes(box, channel.fileno())
         self._shell = Shell(box, self._processes)
-        self._runner = Runner(box, self._processes, warm_program)
+        self._runner = Runner(box, self._processes, programs)
         self._tree = Tree(box.workspace, box.command_ids)
         self._sent: dict[str, Entry] = {}
         self._host_blobs: set[str] = set()
@@ -84,21 +84,20 @@ class Server:
         name = words[0]
         if not self._shell.is_plain() or self._shell.redefines((name,)):
             return None
-        environment = self._shell.environment(time.monotonic() + 5.0)
+        environment, directory = self._shell.surroundings(time.monotonic() + 5.0)
         folder = os.path.dirname(self._box.python)
         found = shutil.which(name, path=environment.get("PATH", ""))
         if found is None or os.path.dirname(found) != folder:
             return None
         if not _same_interpreter_settings(environment, self._box.environment):
             return None
-        directory = self._shell.directory()
         if not os.path.isdir(directory):
             return None
         is_module = name != "pytest"
         environment["_"] = found
         return {
             "arguments": list(words[3:] if is_module else words[1:]),
-            "program": os.path.join(folder, "pytest") if not is_module else "pytest/__main__.py",
+            "script": "" if is_module else found,
             "path": directory if is_module else folder,
             "directory": directory,
             "environment": environment,
@@ -154,18 +153,18 @@ class Server:
         needed = self._tree.missing(wanted, current)
         self._channel.send({"needed": needed})
         _, blobs = self._channel.receive()
-        received = dict(zip(needed, blobs))
+        received = {name: blobs[index] for index, name in enumerate(needed)}
         self._host_blobs.update(e.content for e in wanted.values() if e.kind == "file")
+        state = ""
         try:
             self._tree.load(wanted, current, received)
             found = self._tree.scan()
+            wrong = list(differences(wanted, found))
+            if wrong:
+                raise ValueError(f"the loaded workspace differs at {wrong[:5]}")
+            state = header["shell"]
         finally:
-            self._shell.start()
-        wrong = list(differences(wanted, found))
-        if wrong:
-            return {"error": f"the loaded workspace differs at {wrong[:5]}", "kind": "value"}, ()
-        if header["shell"]:
-            self._shell.start(header["shell"])
+            self._shell.start(state)
         self._sent = found
         return {}, ()
 
@@ -174,15 +173,11 @@ class Server:
         if self._box.level == "namespaces":
             folders.append("/dev/shm")
         for folder in folders:
-            for item in os.scandir(folder):
-                if any(path == item.path or path.startswith(item.path + "/")
-                       for path in self._box.kept_paths):
-                    continue
-                if item.is_dir(follow_symlinks=False):
-                    shutil.rmtree(item.path, ignore_errors=True)
-                else:
-                    with contextlib.suppress(OSError):
-                        os.unlink(item.path)
+            with os.scandir(folder) as listing:
+                items = list(listing)
+            for item in items:
+                if not self._box.is_kept(item.path):
+                    _remove(item)
 
     def _tests(self, header: dict[str, Any], _: list[bytes]) -> Answer:
         outcomes, timed_out, output = self._runner.run_tests(
@@ -190,6 +185,14 @@ class Server:
         )
         text = output.text()
         return {"outcomes": outcomes, "timed_out": timed_out}, (text,)
+
+
+def _remove(item: os.DirEntry[str]) -> None:
+    if item.is_dir(follow_symlinks=False):
+        shutil.rmtree(item.path, ignore_errors=True)
+    else:
+        with contextlib.suppress(OSError):
+            os.unlink(item.path)
 
 
 def _same_interpreter_settings(environment: Mapping[str, str], start: Mapping[str, str]) -> bool:

@@ -1,6 +1,6 @@
 """The warm interpreter: imports pytest once and forks a child for every run.
 
-It runs as a program of its own, given as text to ``python -c``, and gets two arguments: the
+It runs as a program of its own beside ``code_cache.py`` and gets two arguments: the
 descriptor of a message socket to the agent, and the numbers ``uid,gid`` of the children or ``-``.
 A request is one message with four descriptors: the request as JSON, and what the child gets as
 stdin, as stdout and stderr, and for its report.
@@ -12,101 +12,25 @@ import atexit
 import contextlib
 import ctypes
 import gc
-import hashlib
 import json
 import linecache
 import os
 import random
+import runpy
 import shutil
 import signal
 import socket
 import sys
 import tempfile
 import threading
-from importlib.machinery import SourceFileLoader
-from types import CodeType
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pivot_envs.sandbox.agent.code_cache import CodeCache
+else:
+    from code_cache import CodeCache
 
 _PR_SET_DUMPABLE = 4
-_MAX_CACHED_BYTES = 32 * 1024 * 1024
-_MAX_SOURCE_BYTES = 2 * 1024 * 1024
-
-
-class CodeCache:
-    """Compiled sources by path and content, so that no run compiles what an earlier one did.
-
-    Only this process adds to it, by compiling sources itself: a child tells which ones it missed.
-    """
-
-    def __init__(self) -> None:
-        """Patch the two places where Python and pytest compile sources."""
-        from _pytest.assertion import rewrite
-
-        self._codes: dict[tuple[str, str, bytes], tuple[CodeType, int]] = {}
-        self._rewrite = rewrite._rewrite_test
-        self._compile = SourceFileLoader.source_to_code
-        self.missed: list[tuple[str, str]] = []
-        cache = self
-
-        def source_to_code(
-            loader: SourceFileLoader, data: Any, path: Any, **options: Any
-        ) -> CodeType:
-            found = cache._find("plain", path, data) if isinstance(data, bytes) else None
-            return found or cache._compile(loader, data, path, **options)
-
-        def rewrite_test(path: Any, config: Any) -> tuple[os.stat_result, CodeType]:
-            if config is not None and config.getini("enable_assertion_pass_hook"):
-                return cache._rewrite(path, config)
-            found = cache._find("rewritten", str(path), path.read_bytes())
-            if found is None:
-                return cache._rewrite(path, config)
-            return path.stat(), found
-
-        SourceFileLoader.source_to_code = source_to_code  # type: ignore[assignment]
-        rewrite._rewrite_test = rewrite_test  # type: ignore[assignment]
-
-    def fill(self, kind: str, path: str) -> None:
-        """Compile a source that a child missed; sources that do not compile are left out."""
-        with contextlib.suppress(Exception):
-            if os.path.getsize(path) > _MAX_SOURCE_BYTES:
-                return
-            with open(path, "rb") as file:
-                data = file.read()
-            if kind == "plain":
-                code = self._compile(SourceFileLoader("warm", path), data, path)
-            else:
-                code = self._rewrite(_Source(path, data), None)[1]
-            self._codes[self._key(kind, path, data)] = (code, len(data))
-            while sum(size for _, size in self._codes.values()) > _MAX_CACHED_BYTES:
-                del self._codes[next(iter(self._codes))]
-
-    def _find(self, kind: str, path: Any, data: bytes) -> CodeType | None:
-        found = self._codes.get(self._key(kind, os.fspath(path), data))
-        if found is None:
-            self.missed.append((kind, os.fspath(path)))
-            return None
-        return found[0]
-
-    @staticmethod
-    def _key(kind: str, path: str, data: bytes) -> tuple[str, str, bytes]:
-        return kind, path, hashlib.sha256(data).digest()
-
-
-class _Source:
-    """A path whose content was read before, as far as pytest's rewriting looks at it."""
-
-    def __init__(self, path: str, data: bytes) -> None:
-        self._path = path
-        self._data = data
-
-    def __fspath__(self) -> str:
-        return self._path
-
-    def __str__(self) -> str:
-        return self._path
-
-    def read_bytes(self) -> bytes:
-        return self._data
 
 
 class Reporter:
@@ -142,11 +66,15 @@ class Reporter:
             os.write(self._descriptor, line.encode() + b"\n")
 
 
-def warm_up(cache_type: type[CodeCache]) -> CodeCache:
-    """Import pytest and what a run imports late, by running a throw-away test."""
+def warm_up() -> CodeCache:
+    """Import pytest and what a run imports late, by running a throw-away test.
+
+    Raises:
+        ImportError: There is no pytest.
+    """
     import pytest
 
-    cache = cache_type()
+    cache = CodeCache()
     folder = tempfile.mkdtemp()
     modules, path = set(sys.modules), list(sys.path)
     test = os.path.join(folder, "test_warm_up.py")
@@ -203,12 +131,15 @@ def run_child(request: dict[str, Any], report: int, cache: CodeCache) -> int:
     sys.path[0] = request["path"]
     extra = request["environment"].get("PYTHONPATH", "").split(os.pathsep)
     sys.path[1:1] = [item or os.getcwd() for item in extra if extra != [""]]
-    sys.argv[:] = [request["program"], *request["arguments"]]
+    sys.argv[:] = [request["script"] or "pytest", *request["arguments"]]
     random.seed(0)
+    if not request["nonce"]:
+        # The entries that a cold start would run; both end in SystemExit.
+        if request["script"]:
+            runpy.run_path(request["script"], run_name="__main__")
+        runpy.run_module("pytest", run_name="__main__", alter_sys=True)
     import pytest
 
-    if not request["nonce"]:
-        return int(pytest.console_main())
     reporter = Reporter(report, request["nonce"], request["wanted"])
     return int(pytest.main(request["arguments"], plugins=[reporter]))
 
@@ -302,7 +233,7 @@ def main() -> None:
     ids = None if numbers == ["-"] else (int(numbers[0]), int(numbers[1]))
     ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
     try:
-        cache = warm_up(CodeCache)
+        cache = warm_up()
     except ImportError as error:
         agent.send(json.dumps({"failed": str(error)}).encode())
         return

@@ -7,7 +7,7 @@ import pytest
 from pivot_envs.coding.__main__ import main
 from pivot_envs.coding.source import PackageSource, fetch_source
 from pivot_envs.coding.task import read_tasks
-from pivot_envs.coding.tasks.builder import build_tasks
+from pivot_envs.coding.tasks.builder import BuildConfig, build_tasks
 from pivot_envs.coding.tasks.coverage import record_suite
 from pivot_envs.coding.tasks.mutations import find_functions
 from pivot_envs.coding.tasks.validation import validate_tasks
@@ -37,9 +37,11 @@ def test_tasks_are_built_alike_by_any_number_of_workers_and_are_valid(
 ) -> None:
     finished: list[tuple[int, int]] = []
     one = build_tasks(
-        tiny_source, per_function=3, workers=1, progress=lambda *now: finished.append(now)
+        tiny_source,
+        BuildConfig(per_function=3, workers=1),
+        progress=lambda *now: finished.append(now),
     )
-    two = build_tasks(tiny_source, per_function=3, workers=2)
+    two = build_tasks(tiny_source, BuildConfig(per_function=3, workers=2))
     assert one.tasks == two.tasks
     assert finished == [(1, 3), (2, 3), (3, 3)]
     assert {task.function for task in one.tasks} >= {"tiny.py::clamp", "tiny.py::Counter.add"}
@@ -53,7 +55,7 @@ def test_tasks_are_built_alike_by_any_number_of_workers_and_are_valid(
 
 
 def test_no_function_is_started_after_the_time_is_up(tiny_source: PackageSource) -> None:
-    report = build_tasks(tiny_source, time_budget_s=0.0)
+    report = build_tasks(tiny_source, BuildConfig(time_budget_s=0.0))
     assert (report.tasks, report.skipped_functions) == ((), report.functions)
 
 
