@@ -11,6 +11,7 @@ from pathlib import Path
 import tyro
 from packaging.requirements import InvalidRequirement, Requirement
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
@@ -56,7 +57,7 @@ def build(
         tasks += report.tasks
         write_tasks(out, assign_splits(tasks, seed=config.seed))
     _OUT.print(table)
-    _OUT.print(f"{out}: {_split_counts(read_tasks(out))}")
+    _OUT.print(f"{out}: {_split_counts(read_tasks(out))}", markup=False, soft_wrap=True)
 
 
 def validate(file: tyro.conf.Positional[Path], /, workers: int = 2) -> None:
@@ -98,7 +99,7 @@ def show(file: tyro.conf.Positional[Path], /, task_id: str | None = None) -> Non
     if task_id is None:
         table = Table("task", "split", "operator", "mutation", "fail", "pass")
         for task in tasks.values():
-            change = f"{task.mutation.original} → {task.mutation.mutated}"
+            change = escape(f"{task.mutation.original} → {task.mutation.mutated}")
             counts = (str(len(task.fail_to_pass)), str(len(task.pass_to_pass)))
             table.add_row(task.task_id, task.split, task.mutation.operator, change, *counts)
         _OUT.print(table)

@@ -74,10 +74,13 @@ class CodingEnv(PivotEnv):
         self._tasks = TaskSet(tasks, split=split, task_ids=task_ids)
         self._max_output_chars = max_output_chars
         self._command_timeout_s = command_timeout_s
-        self._sandbox: Sandbox = EmbeddedSandbox(unsafe=unsafe)
+        self._sandbox = self._make_sandbox(unsafe)
         self._terminal = Terminal()
         self._hint = ""
         self._viewed_path: str | None = None
+
+    def _make_sandbox(self, unsafe: bool) -> Sandbox:
+        return EmbeddedSandbox(unsafe=unsafe)
 
     @property
     def task(self) -> CodingTask:

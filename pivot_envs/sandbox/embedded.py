@@ -22,6 +22,7 @@ START_TIMEOUT_S = 30.0
 
 _PROGRAM = "import sys; sys.path.insert(0, sys.argv[1]); from agent.launcher import main; main()"
 _FOLDER = Path(__file__).parent
+_MEGABYTE = 1024 * 1024
 _PROGRAMS = ("warm.py", "code_cache.py")
 
 # Far from the numbers that distributions give to people and services.
@@ -116,7 +117,7 @@ class EmbeddedSandbox(AgentSandbox):
             self._finalizer()
 
     def _launch(self, level: str, interpreter: Interpreter) -> Channel:
-        folder = tempfile.mkdtemp(prefix="pivot-") if level == "rlimits" else ""
+        folder = _make_folders(interpreter) if level == "rlimits" else ""
         config = self._config(level, interpreter, folder)
         ours, theirs = socket.socketpair()
         arguments = [interpreter.base, "-I", "-S", "-c", _PROGRAM, str(_FOLDER)]
@@ -145,36 +146,51 @@ class EmbeddedSandbox(AgentSandbox):
         return channel
 
     def _config(self, level: str, interpreter: Interpreter, folder: str) -> Mapping[str, Any]:
-        is_root = os.geteuid() == 0
         isolated = level == "namespaces"
-        scratch = "/tmp" if isolated else f"{folder}/tmp"  # noqa: S108, inside the box
-        workspace = WORKSPACE if isolated else f"{folder}/workspace"
-        if folder:
-            for path in (scratch, workspace, f"{folder}/run"):
-                Path(path).mkdir()
-        two_users = isolated and is_root
-        layout = root_layout(interpreter, _INSIDE_UID, self._limits.memory_mb * 1024 * 1024)
+        is_root = os.geteuid() == 0
+        scratch = f"{folder}/tmp" if folder else "/tmp"
+        inside = _INSIDE_UID if isolated else _COMMAND_UID
+        layout = root_layout(interpreter, _INSIDE_UID, self._limits.memory_mb * _MEGABYTE)
         return {
-            "level": level,
             "programs": _PROGRAMS,
             "layout": layout,
-            "agent": (0, _AGENT_UID) if two_users else (_INSIDE_UID, os.geteuid()),
-            "command": (_INSIDE_UID, _COMMAND_UID) if two_users else None,
+            "agent": (0, _AGENT_UID) if is_root else (_INSIDE_UID, os.geteuid()),
+            "command": (_INSIDE_UID, _COMMAND_UID) if is_root else None,
             "box": {
                 "level": level,
-                "workspace": workspace,
+                "workspace": f"{folder}{WORKSPACE}",
                 "scratch": scratch,
-                "runtime": "/run/agent" if isolated else f"{folder}/run",
-                "command_ids": (_INSIDE_UID, _INSIDE_UID) if two_users else None,
+                "runtime": f"{folder}/run" if folder else "/run/agent",
+                "command_ids": (inside, inside) if is_root else None,
                 "environment": interpreter.environment(scratch),
                 "python": interpreter.python,
-                "memory_limit_bytes": self._limits.memory_mb * 1024 * 1024,
+                "memory_limit_bytes": self._limits.memory_mb * _MEGABYTE,
                 "max_processes": self._limits.processes,
-                "max_file_bytes": self._limits.file_mb * 1024 * 1024,
+                "max_file_bytes": self._limits.file_mb * _MEGABYTE,
                 "max_output_bytes": self._limits.output_bytes,
                 "kept_paths": layout["read_only"],
             },
         }
+
+
+def _make_folders(interpreter: Interpreter) -> str:
+    """Return a new folder with the parts of a box that has no mounts.
+
+    Raises:
+        SandboxUnavailableError: Commands could not reach the interpreter.
+    """
+    is_root = os.geteuid() == 0
+    if is_root and not interpreter.is_open_to_all():
+        raise SandboxUnavailableError(
+            f"as root, commands run as an unprivileged user, who cannot reach {interpreter.base}"
+        )
+    folder = Path(tempfile.mkdtemp(prefix="pivot-"))
+    folder.chmod(0o755)
+    for name in ("tmp", "workspace", "run"):
+        (folder / name).mkdir()
+        if is_root and name != "run":
+            os.chown(folder / name, _COMMAND_UID, _COMMAND_UID)
+    return str(folder)
 
 
 def _end(process: subprocess.Popen[bytes], sock: socket.socket, folder: str) -> None:

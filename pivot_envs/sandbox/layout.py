@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+import stat
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -24,6 +25,14 @@ class Interpreter:
     """Folders that it needs."""
     search_path: str
     """``PYTHONPATH`` for packages outside these folders' own; usually empty."""
+
+    def is_open_to_all(self) -> bool:
+        """Tell whether any user of the machine can run it."""
+        return all(
+            folder.stat().st_mode & stat.S_IXOTH
+            for path in (self.python, self.base)
+            for folder in Path(path).parents
+        )
 
     def environment(self, home: str) -> dict[str, str]:
         """Return the environment that commands start with."""

@@ -8,38 +8,31 @@ from pivot_envs.sandbox.base import Sandbox, TestReport
 
 
 class MutantBench:
-    """Runs named tests of a release, whole or with one mutation; nothing is left behind."""
+    """Runs named tests of a release, whole or with one mutation."""
 
     def __init__(self, sandbox: Sandbox, workspace: Workspace) -> None:
-        """Use a started sandbox; ``prepare`` fills it."""
+        """Load the release into a started sandbox.
+
+        Raises:
+            SandboxError: The sandbox failed.
+        """
         self._sandbox = sandbox
         self.workspace = workspace
         """The release, whole."""
+        self.clean()
 
-    def prepare(self) -> None:
-        """Load the release and compile its tests, which no mutation changes.
-
-        pytest rewrites the assertions of a test file each time it finds no bytecode for it; for
-        a large file that takes ten times as long as everything else in a run.
+    def clean(self) -> None:
+        """Remove whatever tests have left in the workspace.
 
         Raises:
             SandboxError: The sandbox failed.
         """
         self._sandbox.load(self.workspace.state)
-        places = " ".join(self.workspace.source.test_dirs)
-        packages = " ".join(self.workspace.source.package_dirs)
-        self._sandbox.run(
-            "env PYTHONDONTWRITEBYTECODE= "
-            f"python -m pytest --collect-only -q -p no:cacheprovider {places} >/dev/null; "
-            # Bytecode of the package could be as old as the source it is compared with.
-            f"find {packages} -name '*.pyc' -path '*/__pycache__/*' ! -name '*pytest*' -delete",
-            timeout_s=120,
-        )
 
     def run(
         self, mutation: Mutation | None, tests: Sequence[str], *, timeout_s: float
     ) -> TestReport:
-        """Run tests with a mutation, or without one.
+        """Run tests with a mutation, or without one; the release is whole again afterwards.
 
         Raises:
             SandboxError: The sandbox failed.

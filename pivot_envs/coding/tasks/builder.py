@@ -58,7 +58,7 @@ class BuildReport:
     """Functions left out because the time was up."""
     dropped: Mapping[str, int]
     """Mutations tried in vain by reason: ``survived``, ``timeout``, ``crash``, ``import``,
-    ``memory``, ``flaky``."""
+    ``memory``, ``flaky``; and ``unstable``: functions whose tests fail when run alone."""
     wall_s: float
 
 
@@ -73,12 +73,17 @@ class _Job:
     seed: int
 
 
+def make_build_sandbox() -> Sandbox:
+    """Make a sandbox that keeps enough output to find the first failure in it."""
+    return EmbeddedSandbox(max_output_bytes=400_000)
+
+
 def build_tasks(
     source: PackageSource,
     config: BuildConfig | None = None,
     *,
     progress: Progress | None = None,
-    make_sandbox: Callable[[], Sandbox] | None = None,
+    make_sandbox: Callable[[], Sandbox] = make_build_sandbox,
 ) -> BuildReport:
     """Build repair tasks from a release.
 
@@ -92,13 +97,10 @@ def build_tasks(
         make_sandbox: Makes a sandbox that has not been started; embedded ones by default.
 
     Raises:
-        SourceError: The release cannot be parsed or its tests cannot run.
-        SandboxUnavailableError: No sandbox works on this machine.
-        SandboxError: A sandbox failed.
+        SourceError: A file cannot be parsed, or the tests cannot run.
+        InfraError: A sandbox failed, or none works on this machine.
     """
-    started = time.monotonic()
-    config = config or BuildConfig()
-    make_sandbox = make_sandbox or make_build_sandbox
+    started, config = time.monotonic(), config or BuildConfig()
     workspace = Workspace.of(source)
     with make_sandbox() as sandbox:
         record = record_suite(sandbox, workspace)
@@ -108,19 +110,14 @@ def build_tasks(
     with open_benches(workspace, config.workers, make_sandbox) as benches:
         work = partial(_mutate_next, benches, jobs, results, deadline)
         run_all(work, len(jobs), config.workers, progress)
-    dropped = sum((results[index][1] for index in results), Counter[str]())
+    dropped = sum((reasons for _, reasons in results.values()), Counter[str]())
     return BuildReport(
-        tasks=tuple(task for index in sorted(results) for task in results[index][0]),
+        tasks=tuple(task for _, (tasks, _) in sorted(results.items()) for task in tasks),
         functions=len(jobs),
         skipped_functions=len(jobs) - len(results),
         dropped=dict(dropped),
         wall_s=time.monotonic() - started,
     )
-
-
-def make_build_sandbox() -> Sandbox:
-    """Make a sandbox that keeps enough output to find the first failure in it."""
-    return EmbeddedSandbox(max_output_bytes=400_000)
 
 
 @contextmanager
@@ -131,9 +128,7 @@ def open_benches(
     benches: SimpleQueue[MutantBench] = SimpleQueue()
     with ExitStack() as stack:
         for _ in range(count):
-            bench = MutantBench(stack.enter_context(make_sandbox()), workspace)
-            bench.prepare()
-            benches.put(bench)
+            benches.put(MutantBench(stack.enter_context(make_sandbox()), workspace))
         yield benches
 
 
@@ -180,12 +175,13 @@ def _mutate_next(
 
 def _mutate(bench: MutantBench, job: _Job) -> tuple[list[CodingTask], Counter[str]]:
     """Try mutations of one function until there are enough tasks."""
+    bench.clean()
     started = time.monotonic()
     whole = bench.run(None, job.tests, timeout_s=6 * _TIMEOUT_S)
     timeout_s = min(_TIMEOUT_S, 2.0 + 5 * (time.monotonic() - started))
     tests = tuple(test for test in job.tests if whole.outcomes.get(test) == "passed")
     tasks: list[CodingTask] = []
-    dropped: Counter[str] = Counter()
+    dropped: Counter[str] = Counter() if tests else Counter(unstable=1)
     order = _draw(job.function, job.seed)[: _MAX_TRIES_PER_TASK * job.per_function]
     for mutation in order if tests else ():
         if len(tasks) == job.per_function:

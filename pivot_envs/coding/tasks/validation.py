@@ -96,6 +96,7 @@ def _validate_next(
 
 
 def _validate(bench: MutantBench, tasks: Sequence[CodingTask]) -> list[Validation]:
+    bench.clean()
     named = {test: None for task in tasks for test in (*task.fail_to_pass, *task.pass_to_pass)}
     repaired = bench.run(None, tuple(named), timeout_s=_ORACLE_TIMEOUT_S).outcomes
     validations = []

@@ -8,8 +8,11 @@ namespaces.py  the launcher: from a plain process to the first process of an iso
 box.py         what the agent knows of its box: paths, users, limits
 processes.py   starting, listing, freezing and ending processes
 output.py      what a command printed, bounded
-tree.py        the workspace: scanning, loading, single files
-shell.py       the persistent bash and its saved state
+tree.py        the workspace as a whole: scanning and loading
+blobs.py       the file contents that the agent remembers
+files.py       single files of the workspace
+shell.py       the persistent bash
+shell_state.py the saved state of a bash
 runner.py      the warm interpreter that pytest runs are forked from
 warm.py        the program of that interpreter, with code_cache.py beside it
 server.py      the loop that answers requests

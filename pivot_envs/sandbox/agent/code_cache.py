@@ -6,7 +6,6 @@ import contextlib
 import hashlib
 import os
 from importlib.machinery import SourceFileLoader
-from types import CodeType
 from typing import Any
 
 _MAX_CACHED_BYTES = 32 * 1024 * 1024
@@ -23,28 +22,24 @@ class CodeCache:
         """Patch the two places where Python and pytest compile sources."""
         from _pytest.assertion import rewrite
 
-        self._codes: dict[tuple[str, str, bytes], tuple[CodeType, int]] = {}
-        self._rewrite = rewrite._rewrite_test
-        self._compile = SourceFileLoader.source_to_code
         self.missed: list[tuple[str, str]] = []
+        self._results: dict[tuple[str, str, bytes], tuple[Any, int]] = {}
+        self._rewrite: Any = rewrite._rewrite_test
+        self._compile: Any = SourceFileLoader.source_to_code
         cache = self
 
-        def source_to_code(
-            loader: SourceFileLoader, data: Any, path: Any, **options: Any
-        ) -> CodeType:
+        def source_to_code(loader: SourceFileLoader, data: Any, path: Any, **options: Any) -> Any:
             found = cache._find("plain", path, data) if isinstance(data, bytes) else None
             return found or cache._compile(loader, data, path, **options)
 
-        def rewrite_test(path: Any, config: Any) -> tuple[os.stat_result, CodeType]:
+        def rewrite_test(path: Any, config: Any) -> Any:
             if config is not None and config.getini("enable_assertion_pass_hook"):
                 return cache._rewrite(path, config)
-            found = cache._find("rewritten", str(path), path.read_bytes())
-            if found is None:
-                return cache._rewrite(path, config)
-            return path.stat(), found
+            found = cache._find("rewritten", path, path.read_bytes())
+            return found or cache._rewrite(path, config)
 
-        SourceFileLoader.source_to_code = source_to_code  # type: ignore[assignment]
-        rewrite._rewrite_test = rewrite_test  # type: ignore[assignment]
+        setattr(SourceFileLoader, "source_to_code", source_to_code)  # noqa: B010, a patch
+        setattr(rewrite, "_rewrite_test", rewrite_test)  # noqa: B010
 
     def fill(self, kind: str, path: str) -> None:
         """Compile a source that a child missed; sources that do not compile are left out."""
@@ -54,15 +49,15 @@ class CodeCache:
             with open(path, "rb") as file:
                 data = file.read()
             if kind == "plain":
-                code = self._compile(SourceFileLoader("warm", path), data, path)
+                result = self._compile(SourceFileLoader("warm", path), data, path)
             else:
-                code = self._rewrite(_Source(path, data), None)[1]
-            self._codes[self._key(kind, path, data)] = (code, len(data))
-            while sum(size for _, size in self._codes.values()) > _MAX_CACHED_BYTES:
-                del self._codes[next(iter(self._codes))]
+                result = self._rewrite(_Source(path, data), None)
+            self._results[self._key(kind, path, data)] = (result, len(data))
+            while sum(size for _, size in self._results.values()) > _MAX_CACHED_BYTES:
+                del self._results[next(iter(self._results))]
 
-    def _find(self, kind: str, path: Any, data: bytes) -> CodeType | None:
-        found = self._codes.get(self._key(kind, os.fspath(path), data))
+    def _find(self, kind: str, path: Any, data: bytes) -> Any:
+        found = self._results.get(self._key(kind, os.fspath(path), data))
         if found is None:
             self.missed.append((kind, os.fspath(path)))
             return None

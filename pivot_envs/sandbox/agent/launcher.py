@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import socket
@@ -21,8 +22,9 @@ def main() -> None:
     channel = Channel(socket.socket(fileno=int(sys.argv[-1])))
     os.umask(0o022)
     config, programs = channel.receive()
+    values = config["box"]
     try:
-        first = _isolate(config) if config["level"] == "namespaces" else _contain()
+        first = _isolate(config) if values["level"] == "namespaces" else _contain(values)
     except OSError as error:
         channel.send({"error": error.strerror or str(error), "kind": "unavailable"})
         return
@@ -30,16 +32,15 @@ def main() -> None:
         channel.close()
         os._exit(os.waitstatus_to_exitcode(os.waitpid(first, 0)[1]) & 0xFF)
     try:
-        if config["level"] == "namespaces":
-            os.mkdir(config["box"]["runtime"])
+        if values["level"] == "namespaces":
+            os.mkdir(values["runtime"])
             namespaces.drop_capabilities()
-        box = _box(config["box"])
         files = {name: programs[index] for index, name in enumerate(config["programs"])}
-        Server(box, channel, files).serve()
+        Server(_box(values), channel, files).serve()
     except Exception as error:
         channel.send({"error": f"{type(error).__name__}: {error}", "kind": "failure"})
     finally:
-        os._exit(0)
+        os._exit(1)
 
 
 def _isolate(config: dict[str, Any]) -> int:
@@ -56,10 +57,22 @@ def _isolate(config: dict[str, Any]) -> int:
     )
 
 
-def _contain() -> int:
+def _contain(values: dict[str, Any]) -> int:
     """Become the reaper of every descendant; the least that can be had without namespaces."""
     ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    uid = values["command_ids"][0] if values["command_ids"] else os.getuid()
+    # The kernel counts all processes of a user, not only those of this box.
+    values["max_processes"] += _threads_of(uid)
     return 0
+
+
+def _threads_of(uid: int) -> int:
+    count = 0
+    for name in os.listdir("/proc"):
+        with contextlib.suppress(OSError):
+            if name.isdigit() and os.stat(f"/proc/{name}").st_uid == uid:
+                count += len(os.listdir(f"/proc/{name}/task"))
+    return count
 
 
 def _box(values: dict[str, Any]) -> Box:

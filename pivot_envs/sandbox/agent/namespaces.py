@@ -70,7 +70,7 @@ def die_with_parent() -> None:
 
 
 def mount(source: str, target: str, kind: str = "", flags: int = 0, options: str = "") -> None:
-    """Call mount(2)."""
+    """Make the system call of this name; the error names what was mounted where."""
     encoded = [os.fsencode(text) if text else None for text in (source, target, kind, options)]
     try:
         checked("mount", encoded[0], encoded[1], encoded[2], ctypes.c_ulong(flags), encoded[3])
@@ -95,7 +95,8 @@ def isolate(layout: Layout, agent: Identity, command: Identity | None) -> int:
     Raises:
         OSError: The machine does not allow a step; the text names it.
     """
-    root = "/tmp"  # noqa: S108, any folder will do: only this process sees what is mounted there
+    # Any folder will do: only this process sees what is mounted there.
+    root = "/tmp"
     rest = _CLONE_NEWNS | _CLONE_NEWPID | _CLONE_NEWNET | _CLONE_NEWIPC | _CLONE_NEWUTS
     if os.geteuid() == 0:
         checked("unshare", _CLONE_NEWNS)
@@ -143,7 +144,9 @@ def build_root(root: str, layout: Layout, agent_uid: int, command_uid: int) -> N
     flags = _MS_NOSUID | _MS_NODEV
     mount("workspace", f"{root}/workspace", "tmpfs", flags, f"mode=755,{quota}")
     mount("scratch", f"{root}/tmp", "tmpfs", flags, f"mode=1777,{quota}")
-    mount("run", f"{root}/run", "tmpfs", flags, f"mode=755,uid={agent_uid},gid={agent_uid},size=64m")
+    mount(
+        "run", f"{root}/run", "tmpfs", flags, f"mode=755,uid={agent_uid},gid={agent_uid},size=64m"
+    )
     os.mkdir(f"{root}/dev/shm")
     mount("shm", f"{root}/dev/shm", "tmpfs", flags, f"mode=1777,{quota}")
     for path, descriptor in sources:

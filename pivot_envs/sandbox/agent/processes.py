@@ -11,6 +11,7 @@ import select
 import signal
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from typing import NoReturn
 
 from .box import Box
 
@@ -33,6 +34,7 @@ class Processes:
         self.exit_statuses: dict[int, int] = {}
         self._watched: set[int] = set()
         self._host = host_descriptor
+        self._is_ending = False
         self._wake_read, self._wake_write = os.pipe()
         for descriptor in (self._wake_read, self._wake_write):
             os.set_blocking(descriptor, False)
@@ -85,17 +87,26 @@ class Processes:
         poll = select.poll()
         for descriptor in descriptors:
             poll.register(descriptor, select.POLLIN)
-        poll.register(self._host, select.POLLRDHUP)
+        if not self._is_ending:
+            poll.register(self._host, select.POLLRDHUP)
         poll.register(self._wake_read, select.POLLIN)
         wait_ms = None if deadline is None else max(0, (deadline - time.monotonic()) * 1000 + 1)
         ready = {descriptor for descriptor, _ in poll.poll(wait_ms)}
         if self._host in ready:
-            os._exit(1)
+            self.end_box()
         if self._wake_read in ready:
             with contextlib.suppress(BlockingIOError):
                 os.read(self._wake_read, 4096)
             self.reap()
         return ready - {self._wake_read}
+
+    def end_box(self) -> NoReturn:
+        """End every process and this one."""
+        self._is_ending = True
+        # The kernel ends the rest of a process namespace together with its first process.
+        if os.getpid() != 1:
+            self.end_all_but(set())
+        os._exit(0)
 
     def reap(self) -> None:
         """Collect every ended child."""

@@ -13,7 +13,7 @@ from typing import Any
 
 from .box import Box
 from .output import Output
-from .processes import ProcessKey, Processes, exit_code
+from .processes import Processes, ProcessKey, exit_code
 
 USAGE_ERROR = 4
 """pytest's exit code when a named test does not exist; it then runs none."""
@@ -136,7 +136,7 @@ class Runner:
             return self._fork(
                 {
                     "arguments": arguments,
-                    "program": "pytest",
+                    "script": "",
                     "path": self._workspace,
                     "directory": self._workspace,
                     "environment": dict(self._box.environment),

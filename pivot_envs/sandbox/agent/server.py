@@ -7,9 +7,10 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 from .box import Box
+from .files import Files
 from .frames import Channel
 from .processes import Processes
 from .runner import Runner, RunnerError
@@ -29,6 +30,7 @@ class Server:
         self._processes = Processes(box, channel.fileno())
         self._shell = Shell(box, self._processes)
         self._runner = Runner(box, self._processes, programs)
+        self._files = Files(box.workspace, box.command_ids)
         self._tree = Tree(box.workspace, box.command_ids)
         self._sent: dict[str, Entry] = {}
         self._host_blobs: set[str] = set()
@@ -41,8 +43,8 @@ class Server:
             "tests": self._tests,
         }
 
-    def serve(self) -> None:
-        """Start the shell, say so, and answer until the host goes away."""
+    def serve(self) -> NoReturn:
+        """Start the shell, say so, and answer until the host goes away; then end the box."""
         self._shell.start()
         self._channel.send({"ready": True, "level": self._box.level})
         self._runner.start()
@@ -50,10 +52,10 @@ class Server:
             try:
                 header, blobs = self._channel.receive()
             except EOFError:
-                return
+                self._processes.end_box()
             self._channel.send(*self._answer(header, blobs))
             with contextlib.suppress(ShellError):
-                self._shell.settle()
+                self._shell.state()
 
     def _answer(self, header: dict[str, Any], blobs: list[bytes]) -> Answer:
         try:
@@ -82,7 +84,8 @@ class Server:
     def _warm_request(self, words: Sequence[str]) -> dict[str, Any] | None:
         """Return the request for a warm run, or None where bash would do something else."""
         name = words[0]
-        if not self._shell.is_plain() or self._shell.redefines((name,)):
+        dump = self._shell.dump()
+        if not dump.is_plain() or dump.redefines(name):
             return None
         environment, directory = self._shell.surroundings(time.monotonic() + 5.0)
         folder = os.path.dirname(self._box.python)
@@ -101,14 +104,14 @@ class Server:
             "path": directory if is_module else folder,
             "directory": directory,
             "environment": environment,
-            "umask": self._shell.umask(),
+            "umask": dump.mask(),
         }
 
     def _read(self, header: dict[str, Any], _: list[bytes]) -> Answer:
-        return {}, (self._tree.read_file(self._box.to_real(header["path"])),)
+        return {}, (self._files.read(self._box.to_real(header["path"])),)
 
     def _write(self, header: dict[str, Any], blobs: list[bytes]) -> Answer:
-        self._tree.write_file(self._box.to_real(header["path"]), blobs[0])
+        self._files.write(self._box.to_real(header["path"]), blobs[0])
         return {}, ()
 
     def _save(self, header: dict[str, Any], _: list[bytes]) -> Answer:
@@ -148,25 +151,27 @@ class Server:
         wanted = {path: Entry(kind, mode, text) for path, kind, mode, text in header["entries"]}
         warm = self._runner.key()
         self._processes.end_all_but(set() if warm is None else {warm})
-        self._empty_scratch()
+        shell = ""
+        try:
+            self._empty_scratch()
+            self._load_tree(wanted)
+            shell = header["shell"]
+        finally:
+            self._shell.start(shell)
+        return {}, ()
+
+    def _load_tree(self, wanted: Mapping[str, Entry]) -> None:
         current = self._tree.scan()
         needed = self._tree.missing(wanted, current)
         self._channel.send({"needed": needed})
-        _, blobs = self._channel.receive()
+        blobs = self._channel.receive()[1]
         received = {name: blobs[index] for index, name in enumerate(needed)}
         self._host_blobs.update(e.content for e in wanted.values() if e.kind == "file")
-        state = ""
-        try:
-            self._tree.load(wanted, current, received)
-            found = self._tree.scan()
-            wrong = list(differences(wanted, found))
-            if wrong:
-                raise ValueError(f"the loaded workspace differs at {wrong[:5]}")
-            state = header["shell"]
-        finally:
-            self._shell.start(state)
-        self._sent = found
-        return {}, ()
+        self._tree.load(wanted, current, received)
+        self._sent = self._tree.scan()
+        wrong = differences(wanted, self._sent)
+        if wrong:
+            raise ValueError(f"the loaded workspace differs at {wrong[:5]}")
 
     def _empty_scratch(self) -> None:
         folders = [self._box.scratch]
@@ -196,7 +201,7 @@ def _remove(item: os.DirEntry[str]) -> None:
 
 
 def _same_interpreter_settings(environment: Mapping[str, str], start: Mapping[str, str]) -> bool:
-    """Tell whether an interpreter started with ``environment`` would be set up like the warm one."""
+    """Tell whether ``environment`` sets an interpreter up as ``start`` does."""
 
     def settings(variables: Mapping[str, str]) -> dict[str, str]:
         return {
@@ -206,5 +211,3 @@ def _same_interpreter_settings(environment: Mapping[str, str], start: Mapping[st
         }
 
     return settings(environment) == settings(start)
-
-

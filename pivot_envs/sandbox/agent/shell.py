@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 import secrets
 import time
 
-from .box import WORKSPACE, Box
+from .box import Box
 from .output import Output
-from .processes import Processes, exit_code
+from .processes import Processes, ProcessKey, exit_code
+from .shell_state import DUMP_COMMANDS, Dump, exit_status_of, localised
 
 _CONTROL = 250
 """Descriptor on which bash reports to the agent; closed in the commands it runs."""
 
 _START_TIMEOUT_S = 10.0
 
-_CD = "cd -- "
 
 class ShellError(Exception):
     """Bash cannot be started or does not answer."""
@@ -32,9 +31,9 @@ class Shell:
         self._processes = processes
         self._pid = 0
         self._input = self._output = self._control = -1
-        self._baseline: list[str] = []
+        self._baseline: Dump | None = None
         self._state: str | None = ""
-        self._sections: list[str] = []
+        self._last: Dump | None = None
         self.exit_status = 0
 
     def start(self, state: str = "") -> None:
@@ -45,17 +44,16 @@ class Shell:
         """
         self._end()
         self._spawn()
-        found = _STATUS.search(state)
-        self.exit_status = int(found.group(1)) if found else 0
+        self.exit_status = exit_status_of(state)
         deadline = time.monotonic() + _START_TIMEOUT_S
         self._send("shopt -s expand_aliases")
-        if not self._baseline:
+        if self._baseline is None:
             self._baseline = self._dump(deadline)
-        self._sections = self._baseline
-        if state:
-            self._eval("state", self._localised(state), deadline, quiet=True)
-            self._sections = self._dump(deadline)
+        self._last = self._baseline
         self._state = state
+        if state:
+            self._eval("state", localised(state, self._box), deadline, quiet=True)
+            self._last = self._dump(deadline)
 
     def run(self, command: str, timeout_s: float) -> tuple[int | None, Output]:
         """Run a command; on timeout all processes it started are killed and bash is started anew.
@@ -64,14 +62,17 @@ class Shell:
             The exit code, ``None`` after a timeout, and the output.
         """
         before_state = self.state()
+        if self._key() is None:
+            self._restart(before_state)
         others = self._processes.alive()
+        own = self._key()
         output = Output(self._box.max_output_bytes)
         deadline = time.monotonic() + timeout_s
         self._box.runtime_file("command", _encode(command) + b"\n")
         try:
             self.exit_status = self._eval("", "", deadline, output=output)
         except _TimeoutError:
-            self._processes.end_all_but(others - {self._key()})
+            self._processes.end_all_but(others - {own})
             output.drain(self._output)
             self._restart(before_state)
             return None, output
@@ -85,20 +86,29 @@ class Shell:
         self._state = None
         return self.exit_status, output
 
-    def settle(self) -> None:
-        """Save the state if it may have changed, so that the next command need not wait for it."""
-        self.state()
-
     def state(self) -> str:
         """Return bash source that brings this shell's state back; empty for a new shell."""
         if self._state is None:
+            self.dump()
+        return self._state or ""
+
+    def dump(self) -> Dump:
+        """Return what bash says about itself; a bash that no longer answers is started anew.
+
+        Raises:
+            ShellError: Bash does not come up.
+        """
+        if self._state is None:
             try:
-                self._sections = self._dump(time.monotonic() + _START_TIMEOUT_S)
-            except (_TimeoutError, _ExitError):
-                # The shell is beyond speaking, after `set -n` for instance.
+                self._last = self._dump(time.monotonic() + _START_TIMEOUT_S)
+            except ShellError:
+                # It is beyond speaking, after `set -n` for instance.
                 self.start()
-            self._state = _source(self._sections, self._baseline, self.exit_status, self._box)
-        return self._state
+        if self._last is None or self._baseline is None:
+            raise ShellError("bash has not been started")
+        if self._state is None:
+            self._state = self._last.source(self._baseline, self.exit_status, self._box)
+        return self._last
 
     def note_exit_status(self, code: int) -> None:
         """Record the status of a command that ran outside bash; the next one sees it in ``$?``."""
@@ -112,45 +122,10 @@ class Shell:
         pairs = (item.partition("=") for item in raw.split("\0"))
         return {name: value for name, _, value in pairs}, directory.rstrip("\n")
 
-    def umask(self) -> int:
-        """Return the file mode mask of the last known state."""
-        self.state()
-        return int(self._sections[1].split()[1], 8)
-
-    def redefines(self, names: tuple[str, ...]) -> bool:
-        """Tell whether one of the commands ``names`` is an alias or a function here."""
-        self.state()
-        return any(
-            re.search(rf"^alias {re.escape(name)}=", self._sections[5], re.MULTILINE)
-            or re.search(rf"^declare -\S+ {re.escape(name)}$", self._sections[4], re.MULTILINE)
-            for name in names
-        )
-
-    def is_plain(self) -> bool:
-        """Tell whether a command's failure or start has no effect beyond ``$?``."""
-        self.state()
-        watchful = ("errexit", "xtrace", "verbose", "noexec")
-        options = _lines(self._sections[7])
-        return not self._sections[8] and not any(f"set -o {name}" in options for name in watchful)
-
-    def key(self) -> tuple[int, int] | None:
-        """Return bash's process key, or ``None`` when it has ended."""
-        return self._key()
-
-    def output_descriptor(self) -> int:
-        """Return the reading end of what bash and its commands print."""
-        return self._output
-
-    def _key(self) -> tuple[int, int] | None:
+    def _key(self) -> ProcessKey | None:
         with contextlib.suppress(OSError):
             return self._processes.key(self._pid)
         return None
-
-    def _localised(self, state: str) -> str:
-        start = _CD + "'"
-        if not state.startswith(start + WORKSPACE):
-            return state
-        return start + self._box.workspace + state[len(start + WORKSPACE) :]
 
     def _restart(self, state: str) -> None:
         try:
@@ -210,7 +185,7 @@ class Shell:
         status = f"(exit {self.exit_status}); " if self.exit_status and not quiet else ""
         token = secrets.token_hex(8)
         self._send(
-            f'{{ {status}\\builtin eval "$(<{path})"; }} </dev/null {_CONTROL}>&-{noise}\n'
+            f'{{ \\builtin eval "{status}$(<{path})"; }} </dev/null {_CONTROL}>&-{noise}\n'
             f"{{ \\builtin printf '{token}%d\\n' \"$?\"; }} 2>/dev/null >&{_CONTROL}"
         )
         answer = self._await(token.encode(), b"\n", deadline, output)
@@ -223,17 +198,14 @@ class Shell:
         )
         return self._await(b"", token.encode() + b"\n", deadline, None)
 
-    def _dump(self, deadline: float) -> list[str]:
-        path = self._box.runtime_file("dump", _DUMP)
-        raw = self._ask(f"\\builtin . {path}", deadline)
-        sections = _decode(raw).split("\0")
-        if len(sections) != _SECTIONS + 1:
-            raise _TimeoutError
-        return sections[:_SECTIONS]
+    def _dump(self, deadline: float) -> Dump:
+        path = self._box.runtime_file("dump", DUMP_COMMANDS)
+        dump = Dump.parse(_decode(self._ask(f"\\builtin . {path}", deadline)))
+        if dump is None:
+            raise ShellError("bash does not describe itself")
+        return dump
 
-    def _await(
-        self, start: bytes, end: bytes, deadline: float, output: Output | None
-    ) -> bytes:
+    def _await(self, start: bytes, end: bytes, deadline: float, output: Output | None) -> bytes:
         answer = bytearray()
         sink = Output(0) if output is None else output
         watched = {self._output, self._control}

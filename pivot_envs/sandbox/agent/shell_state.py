@@ -1,10 +1,13 @@
-"""ShellState, a dump of a bash and the source that turns a new bash into it."""
+"""Dump, what a bash says about itself, and the source that turns a new bash into it."""
 
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass, fields
 
-_DUMP = rb"""\builtin pwd; \builtin printf '\0'
+from .box import WORKSPACE, Box
+
+DUMP_COMMANDS = rb"""\builtin pwd; \builtin printf '\0'
 \builtin umask -p; \builtin printf '\0'
 \builtin declare -p; \builtin printf '\0'
 \builtin declare -f; \builtin printf '\0'
@@ -15,48 +18,103 @@ _DUMP = rb"""\builtin pwd; \builtin printf '\0'
 \builtin trap -p; \builtin printf '\0'
 (($# == 0)) || { \builtin printf 'set --'; \builtin printf ' %q' "$@"; }; \builtin printf '\0'
 """
+"""What a bash has to run so that its output is a dump; no command in it forks."""
 
-_SECTIONS = 10
-
-_DYNAMIC_VARIABLES = frozenset(
-    "_ BASHOPTS BASHPID BASH_ALIASES BASH_ARGC BASH_ARGV BASH_ARGV0 BASH_CMDS BASH_COMMAND "
-    "BASH_EXECUTION_STRING BASH_LINENO BASH_MONOSECONDS BASH_SOURCE BASH_SUBSHELL BASH_VERSINFO "
-    "COPROC DIRSTACK EPOCHREALTIME EPOCHSECONDS EUID FUNCNAME GROUPS HISTCMD LINENO PIPESTATUS "
-    "PPID PWD RANDOM SECONDS SHELLOPTS SRANDOM UID".split()
+_DYNAMIC_VARIABLE = re.compile(
+    r"_|BASHOPTS|BASHPID|BASH_(ALIASES|ARGC|ARGV0?|CMDS|COMMAND|EXECUTION_STRING|LINENO|MONOSECONDS"
+    r"|SOURCE|SUBSHELL|VERSINFO)|COPROC|DIRSTACK|EPOCH(REALTIME|SECONDS)|E?UID|FUNCNAME|GROUPS"
+    r"|HISTCMD|LINENO|PIPESTATUS|PPID|PWD|S?RANDOM|SECONDS|SHELLOPTS"
 )
+"""Variables that bash sets itself, and mostly refuses to have set."""
 
-_STATUS = re.compile(r"^# exit status: (\d+)$", re.MULTILINE)
 _VARIABLE = re.compile(r"declare -\S+ ([A-Za-z_][A-Za-z0-9_]*)")
+_STATUS = "# exit status: "
+_MOVE = "cd -- "
 
 
-def _source(sections: list[str], baseline: list[str], exit_status: int, box: Box) -> str:
-    """Return the bash source that turns a new shell into the dumped one."""
-    directory, umask, variables, functions, attributes, aliases, shopts, options, traps, rest = (
-        sections
-    )
-    lines: list[str] = []
-    directory = box.to_inside(directory.rstrip("\n"))
-    moved = directory != box.to_inside(baseline[0].rstrip("\n"))
-    if moved:
-        lines.append(_CD + _quote(directory))
-    lines += _changed(umask, baseline[1])
-    if functions:
-        lines += ["shopt -s extglob", functions.rstrip("\n")]
-        lines += [line for line in _lines(attributes) if not line.startswith("declare -f ")]
-        lines.append("shopt -u extglob")
-    lines += _changed_variables(variables, baseline[2], moved)
-    lines += _changed(aliases, baseline[5])
-    lines += _changed(shopts, baseline[6])
-    lines += [text.rstrip("\n") for text in (traps, rest) if text]
-    lines += _changed(options, baseline[7])
-    if exit_status:
-        lines.append(f"# exit status: {exit_status}")
-    return "\n".join(lines)
+@dataclass(frozen=True)
+class Dump:
+    """What a bash said about itself, section by section."""
+
+    directory: str
+    umask: str
+    variables: str
+    functions: str
+    function_attributes: str
+    aliases: str
+    shell_options: str
+    options: str
+    traps: str
+    arguments: str
+
+    @classmethod
+    def parse(cls, raw: str) -> Dump | None:
+        """Read the output of ``DUMP_COMMANDS``, or return None if it is none."""
+        sections = raw.split("\0")
+        if len(sections) != len(fields(cls)) + 1:
+            return None
+        return cls(*sections[:-1])
+
+    def mask(self) -> int:
+        """Return the file mode mask."""
+        return int(self.umask.split()[1], 8)
+
+    def is_plain(self) -> bool:
+        """Tell whether a command's failure or start has no effect beyond ``$?``."""
+        watchful = ("errexit", "xtrace", "verbose", "noexec")
+        options = _lines(self.options)
+        return not self.traps and not any(f"set -o {name}" in options for name in watchful)
+
+    def redefines(self, name: str) -> bool:
+        """Tell whether the command ``name`` is an alias or a function."""
+        name = re.escape(name)
+        return bool(
+            re.search(rf"^alias {name}=", self.aliases, re.MULTILINE)
+            or re.search(rf"^declare -\S+ {name}$", self.function_attributes, re.MULTILINE)
+        )
+
+    def source(self, baseline: Dump, exit_status: int, box: Box) -> str:
+        """Return the bash source that turns a new shell (``baseline``) into the dumped one."""
+        lines: list[str] = []
+        directory = box.to_inside(self.directory.rstrip("\n"))
+        moved = directory != box.to_inside(baseline.directory.rstrip("\n"))
+        if moved:
+            lines.append(_MOVE + _quote(directory))
+        lines += _changed(self.umask, baseline.umask)
+        if self.functions:
+            # Functions come before aliases, which would be expanded once more in their bodies.
+            lines += ["shopt -s extglob", self.functions.rstrip("\n")]
+            attributes = _lines(self.function_attributes)
+            lines += [line for line in attributes if not line.startswith("declare -f ")]
+            lines.append("shopt -u extglob")
+        lines += _changed_variables(self.variables, baseline.variables, moved)
+        lines += _changed(self.aliases, baseline.aliases)
+        lines += _changed(self.shell_options, baseline.shell_options)
+        lines += [text.rstrip("\n") for text in (self.traps, self.arguments) if text]
+        lines += _changed(self.options, baseline.options)
+        if exit_status:
+            lines.append(f"{_STATUS}{exit_status}")
+        return "\n".join(lines)
+
+
+def exit_status_of(source: str) -> int:
+    """Return the ``$?`` of a saved shell."""
+    last = source.rpartition("\n")[2]
+    number = last[len(_STATUS) :]
+    return int(number) if last.startswith(_STATUS) and number.isdigit() else 0
+
+
+def localised(source: str, box: Box) -> str:
+    """Return a saved shell's source with its folder as the box calls it."""
+    start = _MOVE + "'"
+    if not source.startswith(start + WORKSPACE):
+        return source
+    return start + box.workspace + source[len(start + WORKSPACE) :]
 
 
 def _changed_variables(dumped: str, baseline: str, moved: bool) -> list[str]:
-    before = {name: line for name, line in _variables(baseline)}
-    after = {name: line for name, line in _variables(dumped)}
+    before = dict(_variables(baseline))
+    after = dict(_variables(dumped))
     lines = [f"unset -v {name}" for name in before if name not in after]
     for name, line in after.items():
         if moved and name == "OLDPWD":
@@ -70,7 +128,7 @@ def _variables(dumped: str) -> list[tuple[str, str]]:
     found = []
     for line in _lines(dumped):
         match = _VARIABLE.match(line)
-        if match and match.group(1) not in _DYNAMIC_VARIABLES:
+        if match and not _DYNAMIC_VARIABLE.fullmatch(match.group(1)):
             found.append((match.group(1), line))
     return found
 
@@ -86,5 +144,3 @@ def _lines(text: str) -> list[str]:
 
 def _quote(text: str) -> str:
     return "'" + text.replace("'", "'\\''") + "'"
-
-

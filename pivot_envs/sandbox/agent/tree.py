@@ -1,4 +1,4 @@
-"""Tree, the workspace: scanned, loaded in place, and its single files read and written."""
+"""Tree, the workspace as a whole: scanned, and loaded in place."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ import hashlib
 import os
 import stat
 import time
-from collections import OrderedDict
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import NamedTuple
+
+from .blobs import BlobStore
 
 RACY_NS = 20_000_000
 """A file whose ctime is younger than this when it is hashed may change without a new stamp."""
@@ -23,30 +24,6 @@ class Entry(NamedTuple):
     kind: str
     mode: int
     content: str
-
-
-class BlobStore:
-    """File contents by SHA-256; the oldest are dropped when there are too many bytes."""
-
-    def __init__(self, limit_bytes: int = 64 * 1024 * 1024) -> None:
-        """Keep at most ``limit_bytes``, but always the newest blob."""
-        self._limit = limit_bytes
-        self._size = 0
-        self._blobs: OrderedDict[str, bytes] = OrderedDict()
-
-    def add(self, name: str, blob: bytes) -> None:
-        """Keep a blob under its hash."""
-        if name in self._blobs:
-            self._blobs.move_to_end(name)
-            return
-        self._blobs[name] = blob
-        self._size += len(blob)
-        while self._size > self._limit and len(self._blobs) > 1:
-            self._size -= len(self._blobs.popitem(last=False)[1])
-
-    def get(self, name: str) -> bytes | None:
-        """Return a blob if it is still here."""
-        return self._blobs.get(name)
 
 
 class Tree:
@@ -109,33 +86,6 @@ class Tree:
                 os.chmod(os.path.join(self.root, path), wanted[path].mode)
         if "." not in wanted:
             os.chmod(self.root, DEFAULT_ROOT_MODE)
-
-    def read_file(self, path: str) -> bytes:
-        """Return a regular file of the workspace.
-
-        Raises:
-            ValueError: ``path`` leaves the workspace.
-            OSError: There is no regular file.
-        """
-        descriptor = self._open(path, os.O_RDONLY | os.O_NONBLOCK)
-        with open(descriptor, "rb") as file:
-            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-                raise FileNotFoundError(f"{path} is no regular file")
-            return file.read()
-
-    def write_file(self, path: str, content: bytes) -> None:
-        """Write a regular file in place; missing folders are created.
-
-        Raises:
-            ValueError: ``path`` leaves the workspace or names no regular file.
-            OSError: It cannot be written.
-        """
-        descriptor = self._open(path, os.O_WRONLY | os.O_NONBLOCK, create=True)
-        with open(descriptor, "wb") as file:
-            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-                raise ValueError(f"{path} is no regular file")
-            file.truncate(0)
-            file.write(content)
 
     def _scan_directory(
         self,
@@ -248,54 +198,12 @@ class Tree:
         if self.owner is not None:
             os.chown(real, *self.owner, follow_symlinks=False)
 
-    def _open(self, path: str, flags: int, create: bool = False) -> int:
-        """Open a file by names alone, so that no link planted meanwhile leads outside."""
-        real = os.path.realpath(os.path.join(self.root, path))
-        if not real.startswith(self.root + "/"):
-            raise ValueError(f"{path!r} is outside the workspace or the workspace itself")
-        parts = real[len(self.root) + 1 :].split("/")
-        directory = os.open(self.root, _DIRECTORY)
-        try:
-            for part in parts[:-1]:
-                if create:
-                    self._make_directory(part, directory)
-                inner = os.open(part, _DIRECTORY, dir_fd=directory)
-                os.close(directory)
-                directory = inner
-            return self._open_last(parts[-1], flags, directory, create)
-        except IsADirectoryError as error:
-            raise ValueError(f"{path!r} is a folder") from error
-        finally:
-            os.close(directory)
-
-    def _make_directory(self, name: str, directory: int) -> None:
-        with contextlib.suppress(FileExistsError):
-            os.mkdir(name, 0o755, dir_fd=directory)
-            if self.owner is not None:
-                os.chown(name, *self.owner, dir_fd=directory, follow_symlinks=False)
-
-    def _open_last(self, name: str, flags: int, directory: int, create: bool) -> int:
-        flags |= os.O_NOFOLLOW
-        try:
-            return os.open(name, flags, dir_fd=directory)
-        except FileNotFoundError:
-            if not create:
-                raise
-        descriptor = os.open(name, flags | os.O_CREAT | os.O_EXCL, 0o644, dir_fd=directory)
-        if self.owner is not None:
-            os.fchown(descriptor, *self.owner)
-        return descriptor
-
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
 
 
 def _same_content(current: Entry | None, wanted: Entry) -> bool:
-    return (
-        current is not None
-        and current.kind == wanted.kind
-        and current.content == wanted.content
-    )
+    return current is not None and current.kind == wanted.kind and current.content == wanted.content
 
 
 def _kind_of(item: os.DirEntry[str]) -> str:
@@ -316,7 +224,7 @@ def _check_paths(wanted: Mapping[str, Entry]) -> None:
             raise ValueError(f"{path!r} lies in {parent!r}, which is no folder of the state")
 
 
-def differences(expected: Mapping[str, Entry], found: Mapping[str, Entry]) -> Iterable[str]:
+def differences(expected: Mapping[str, Entry], found: Mapping[str, Entry]) -> list[str]:
     """Return the paths at which two listings differ, sorted."""
     paths = expected.keys() | found.keys()
     return sorted(path for path in paths if expected.get(path) != found.get(path))

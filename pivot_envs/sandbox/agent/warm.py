@@ -102,7 +102,7 @@ def warm_up() -> CodeCache:
     return cache
 
 
-_WARM_UP_TESTS = '''
+_WARM_UP_TESTS = """
 import unittest
 import pytest
 
@@ -119,7 +119,7 @@ class TestCase(unittest.TestCase):
         for i in range(2):
             with self.subTest(i=i):
                 self.assertEqual(i, 0)
-'''
+"""
 
 
 def run_child(request: dict[str, Any], report: int, cache: CodeCache) -> int:

@@ -1,0 +1,223 @@
+"""Pretrain the base model that the benchmarks start from, from nothing, and write its model card.
+
+``python -m benchmarks.base_model`` builds the corpus, the tokenizer and the model, and trains with
+Muon on the matrices and AdamW on the rest: warm-up, constant rate, linear decay. A run that was
+stopped goes on where it was.
+"""
+
+import dataclasses
+import json
+import math
+import random
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+import tyro
+from numpy.typing import NDArray
+from rich.progress import Progress
+from torch import Tensor
+
+from benchmarks.corpus import OBSERVATION_WEIGHT, Row
+from benchmarks.corpus_builder import MIXTURES, build_corpus, load_corpus
+from pivot_agents.tiny import tiny_model
+
+
+@dataclass(frozen=True)
+class BaseModelConfig:
+    """How the base model is made."""
+
+    out: Path = Path("benchmarks/models/base")
+    """Where the finished model goes."""
+    work: Path = Path("runs/base-model")
+    """Corpus and training checkpoints."""
+    tasks: str | None = None
+    """Task file; the shipped one by default."""
+    tokens: float = 30e6
+    """Training tokens, padding not counted."""
+    decay_share: float = 0.25
+    """Share of the tokens, at the end, over which the learning rate falls to zero."""
+    hidden_size: int = 192
+    layers: int = 4
+    heads: int = 3
+    batch_tokens: int = 4096
+    matrix_lr: float = 0.02
+    other_lr: float = 3e-3
+    warmup_steps: int = 100
+    seed: int = 0
+    threads: int = 2
+    save_every_s: float = 120.0
+
+
+class Sampler:
+    """Draws batches of rows of similar length from a mixture of row kinds."""
+
+    def __init__(self, rows: Mapping[str, Sequence[Row]], batch_tokens: int, seed: int) -> None:
+        self._rows = rows
+        self._batch_tokens = batch_tokens
+        self._seed = seed
+
+    def batches(self, mixture: Mapping[str, float], start: int) -> Iterator[list[Row]]:
+        """Yield batches for ever; ``start`` makes a resumed run draw others."""
+        kinds = [kind for kind in mixture if self._rows.get(kind)]
+        weights = [mixture[kind] for kind in kinds]
+        generator = random.Random(f"{self._seed} {start}")
+        while True:
+            drawn = [
+                generator.choice(self._rows[kind])
+                for kind in generator.choices(kinds, weights, k=128)
+            ]
+            drawn.sort(key=lambda row: len(row.token_ids))
+            batches: list[list[Row]] = [[]]
+            for row in drawn:
+                if batches[-1] and (len(batches[-1]) + 1) * len(row.token_ids) > self._batch_tokens:
+                    batches.append([])
+                batches[-1].append(row)
+            generator.shuffle(batches)
+            yield from batches
+
+
+def pad(rows: Sequence[Row]) -> tuple[Tensor, Tensor]:
+    """Return ids and loss weights, both of shape (batch, time), padded on the right with 0."""
+    length = max(len(row.token_ids) for row in rows)
+    ids: NDArray[np.int64] = np.zeros((len(rows), length), dtype=np.int64)
+    weights: NDArray[np.float32] = np.zeros((len(rows), length), dtype=np.float32)
+    for index, row in enumerate(rows):
+        size = len(row.token_ids)
+        ids[index, :size] = row.token_ids
+        weights[index, :size] = np.where(row.is_action, 1.0, OBSERVATION_WEIGHT)
+    return torch.from_numpy(ids), torch.from_numpy(weights)
+
+
+def weighted_loss(model: Any, ids: Tensor, weights: Tensor) -> Tensor:
+    """Return the weighted mean cross-entropy of the next token."""
+    hidden = model.model(input_ids=ids).last_hidden_state[:, :-1]
+    chosen = weights[:, 1:] > 0
+    logits = model.lm_head(hidden[chosen]).float()
+    losses = F.cross_entropy(logits, ids[:, 1:][chosen], reduction="none")
+    return (losses * weights[:, 1:][chosen]).sum() / weights[:, 1:].sum()
+
+
+class Optimizers:
+    """Muon for the matrices, AdamW for embeddings and scales."""
+
+    def __init__(self, model: Any, matrix_lr: float, other_lr: float) -> None:
+        named = list(model.named_parameters())
+        matrices = [p for name, p in named if p.ndim == 2 and "embed" not in name]
+        others = [p for name, p in named if p.ndim != 2 or "embed" in name]
+        self._rates = (matrix_lr, other_lr)
+        self.all = (
+            torch.optim.Muon(matrices, lr=matrix_lr, weight_decay=0.01, momentum=0.95),
+            torch.optim.AdamW(others, lr=other_lr, betas=(0.9, 0.98), weight_decay=0.0),
+        )
+
+    def step(self, scale: float) -> None:
+        """Take a step at ``scale`` times the base rates and clear the gradients."""
+        for optimizer, rate in zip(self.all, self._rates, strict=True):
+            for group in optimizer.param_groups:
+                group["lr"] = rate * scale
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
+
+
+def learning_rate_scale(step: int, tokens: float, config: BaseModelConfig) -> float:
+    """Return the factor on the learning rates: warm-up, constant, linear decay to zero."""
+    warm = min(1.0, (step + 1) / config.warmup_steps)
+    left = (config.tokens - tokens) / (config.decay_share * config.tokens)
+    return warm * max(0.0, min(1.0, left))
+
+
+def train(model: Any, rows: Mapping[str, Sequence[Row]], config: BaseModelConfig) -> Mapping[str, Any]:
+    """Train until the tokens are used up; return what the model card says of it."""
+    optimizers = Optimizers(model, config.matrix_lr, config.other_lr)
+    checkpoint = config.work / "checkpoint.pt"
+    state = {"step": 0, "tokens": 0.0, "seconds": 0.0}
+    if checkpoint.exists():
+        saved = torch.load(checkpoint, weights_only=True)
+        model.load_state_dict(saved["model"])
+        for optimizer, content in zip(optimizers.all, saved["optimizers"], strict=True):
+            optimizer.load_state_dict(content)
+        state = saved["state"]
+    sampler = Sampler(rows, config.batch_tokens, config.seed)
+    with Progress() as progress:
+        bar = progress.add_task("pretraining", total=config.tokens, completed=state["tokens"])
+        for phase, end in (("main", 1 - config.decay_share), ("decay", 1.0)):
+            if state["tokens"] >= end * config.tokens:
+                continue
+            batches = sampler.batches(MIXTURES[phase], int(state["step"]))
+            while state["tokens"] < end * config.tokens:
+                _run_steps(model, optimizers, batches, state, end * config.tokens, config)
+                progress.update(bar, completed=state["tokens"])
+                _save(checkpoint, model, optimizers, state)
+    return state
+
+
+def _run_steps(
+    model: Any,
+    optimizers: Optimizers,
+    batches: Iterator[list[Row]],
+    state: dict[str, float],
+    end: float,
+    config: BaseModelConfig,
+) -> None:
+    """Train for ``save_every_s`` seconds or up to ``end`` tokens, and log the mean loss."""
+    began = time.perf_counter()
+    losses = []
+    model.train()
+    while state["tokens"] < end and time.perf_counter() - began < config.save_every_s:
+        ids, weights = pad(next(batches))
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            loss = weighted_loss(model, ids, weights)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizers.step(learning_rate_scale(int(state["step"]), state["tokens"], config))
+        losses.append(loss.item())
+        state["step"] += 1
+        state["tokens"] += float((weights > 0).sum())
+    state["seconds"] += time.perf_counter() - began
+    line = {**state, "loss": sum(losses) / len(losses)}
+    with (config.work / "log.jsonl").open("a") as log:
+        log.write(json.dumps(line) + "\n")
+
+
+def _save(path: Path, model: Any, optimizers: Optimizers, state: Mapping[str, float]) -> None:
+    partial = path.with_suffix(".partial")
+    contents = {
+        "model": model.state_dict(),
+        "optimizers": [optimizer.state_dict() for optimizer in optimizers.all],
+        "state": dict(state),
+    }
+    torch.save(contents, partial)
+    partial.replace(path)
+
+
+def main(config: BaseModelConfig) -> None:
+    """Make the base model."""
+    torch.set_num_threads(config.threads)
+    config.work.mkdir(parents=True, exist_ok=True)
+    build_corpus(config.work, config.tasks, config.seed)
+    corpus = load_corpus(config.work)
+    model = tiny_model(
+        len(corpus.tokenizer),
+        hidden_size=config.hidden_size,
+        layers=config.layers,
+        heads=config.heads,
+        seed=config.seed,
+    )
+    state = train(model, corpus.rows, config)
+    config.out.mkdir(parents=True, exist_ok=True)
+    model.to(torch.bfloat16).save_pretrained(config.out)
+    corpus.tokenizer.save_pretrained(config.out)
+    recipe = {key: str(value) for key, value in dataclasses.asdict(config).items()}
+    facts = {"recipe": recipe, "corpus_sha256": corpus.sha256, "training": dict(state)}
+    (config.out / "recipe.json").write_text(json.dumps(facts, indent=2) + "\n")
+    print(f"{config.out}: {math.ceil(sum(p.numel() for p in model.parameters()) / 1e3)}k parameters")
+
+
+if __name__ == "__main__":
+    main(tyro.cli(BaseModelConfig))

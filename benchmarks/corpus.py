@@ -1,0 +1,221 @@
+"""The corpus of the base model: rendered episodes, repair drills, look-up drills, Python text.
+
+Nothing of a held-out task is in it: mutations of the ``test`` split are left out of the drills,
+and functions of the ``unseen`` split appear in no source.
+"""
+
+import json
+import random
+import sysconfig
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.rehearsal import RehearsalEnv
+from pivot_agents.chat import ChatFormat
+from pivot_agents.expert import CodingExpert, edit_call
+from pivot_agents.policy import Context
+from pivot_envs import Message, ToolCall
+from pivot_envs.coding.task import CodingTask, Mutation
+from pivot_envs.coding.tasks.mutations import SourceFunction
+from pivot_envs.coding.tasks.mutations import find_functions as find_mutations
+from pivot_envs.coding.view import find_function, show_function
+from pivot_envs.coding.workspace import Workspace, apply_mutation, revert_mutation
+from pivot_envs.drill import MAX_SIZE, DrillTask
+
+OBSERVATION_WEIGHT = 0.1
+"""Weight in the loss of a token that the environment wrote; the agent's tokens weigh 1."""
+MAX_BODY_LINES = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One training sequence."""
+
+    token_ids: NDArray[np.uint16]
+    """Shape (time,)."""
+    is_action: NDArray[np.bool_]
+    """Whether the agent wrote the token, shape (time,)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Code:
+    """One source file with the functions and mutations that may be drilled."""
+
+    path: str
+    text: str
+    functions: tuple[SourceFunction, ...]
+
+
+def encode_row(chat: ChatFormat, messages: Sequence[Message], skip: Iterable[int] = ()) -> Row:
+    """Encode a conversation; the actions at the indices in ``skip`` are not imitated."""
+    skipped = set(skip)
+    ids: list[int] = []
+    actions: list[bool] = []
+    for index, message in enumerate(messages):
+        if message.role == "assistant":
+            new = chat.completion_ids(message.content)
+            imitated = index not in skipped
+        else:
+            following = messages[index : index + 1]
+            new = chat.continued_ids(ids, following) if ids else chat.rendered_ids(following)
+            new, imitated = new[len(ids) :], False
+        ids += new
+        actions += [imitated] * len(new)
+    return Row(np.asarray(ids, dtype=np.uint16), np.asarray(actions, dtype=np.bool_))
+
+
+def library_code(names: Sequence[str], on_file: Callable[[str], None]) -> Iterator[Code]:
+    """Read modules of Python's standard library by their paths without ``.py``."""
+    root = Path(sysconfig.get_path("stdlib"))
+    for name in names:
+        path = f"{name}.py"
+        text = (root / path).read_text(encoding="utf-8")
+        on_file(path)
+        yield Code(path, text, find_mutations(path, text, max_lines=MAX_BODY_LINES))
+
+
+def package_code(workspace: Workspace, tasks: Iterable[CodingTask]) -> Iterator[Code]:
+    """Read a release's files without the functions and mutations that are held out."""
+    tasks = tuple(tasks)
+    unseen = {task.function for task in tasks if task.split == "unseen"}
+    held_out = {
+        (task.mutation.path, task.mutation.line, task.mutation.column)
+        for task in tasks
+        if task.split == "test"
+    }
+    for path in workspace.package_paths():
+        text = workspace.text(path)
+        functions = []
+        for function in find_mutations(path, text, max_lines=MAX_BODY_LINES):
+            kept = [m for m in function.mutations if (path, m.line, m.column) not in held_out]
+            if f"{path}::{function.name}" not in unseen:
+                functions.append(_with_mutations(function, kept))
+        yield Code(path, text, tuple(functions))
+
+
+def _with_mutations(function: SourceFunction, kept: Sequence[Mutation]) -> SourceFunction:
+    return SourceFunction(
+        function.path,
+        function.name,
+        function.first_line,
+        function.last_line,
+        function.body_lines,
+        tuple(kept),
+    )
+
+
+def repair_drill(
+    code: Code, function: SourceFunction, bugs: int, generator: random.Random
+) -> tuple[Message, ...] | None:
+    """Show a function with several bugs on different lines and repair them one by one."""
+    by_line: dict[int, list[Mutation]] = defaultdict(list)
+    for mutation in function.mutations:
+        by_line[mutation.line].append(mutation)
+    lines = generator.sample(sorted(by_line), min(bugs, len(by_line)))
+    chosen = [generator.choice(by_line[line]) for line in sorted(lines)]
+    text = code.text
+    for mutation in chosen:
+        text = apply_mutation(text, mutation)
+    span = find_function(text, function.name)
+    if not chosen or span is None:
+        return None
+    title = f"{code.path}::{function.name}"
+    messages = [
+        Message("user", f"{len(chosen)} bugs in {function.name}."),
+        Message("assistant", ToolCall("view", {}).as_text()),
+        Message("tool", f"{title}\n{show_function(text, span)}"),
+    ]
+    for mutation in chosen:
+        style = generator.choices(("span", "wide span", "line"), (0.8, 0.1, 0.1))[0]
+        line = text.split("\n")[mutation.line - 1]
+        call = edit_call(line, mutation, style, generator)
+        text = revert_mutation(text, mutation)
+        repaired = text.split("\n")[mutation.line - 1]
+        shown = f"edited {code.path}\n{mutation.line}|{repaired}"
+        messages += [Message("assistant", call.as_text()), Message("tool", shown)]
+    return tuple(messages[:-1])
+
+
+def look_up_drill(generator: random.Random) -> tuple[Message, ...]:
+    """Render a solved drill of the kind that ``pivot/Drill-v0`` sets, of any size up to 8."""
+    family = generator.choice(("lookup", "reverse"))
+    size = generator.randint(2, min(8, MAX_SIZE))
+    # Seeds below 2**40 are never drawn here, so evaluation can have those for itself.
+    task = DrillTask.from_id(f"{family}-{size}-{2**40 + generator.randrange(2**40)}")
+    return (
+        Message("user", task.question),
+        Message("assistant", ToolCall("look", {}).as_text()),
+        Message("tool", "\n".join(task.lines)),
+        Message("assistant", ToolCall("answer", {"text": task.solution}).as_text()),
+    )
+
+
+def copying_drill(words: Sequence[str], generator: random.Random) -> tuple[Message, ...]:
+    """Ask for a line of a numbered list, back to the letter; the period varies with its length."""
+    first = generator.randint(1, 4000)
+    lines = [
+        " ".join(generator.choices(words, k=generator.randint(2, 7)))
+        for _ in range(generator.randint(3, 12))
+    ]
+    chosen = generator.randrange(len(lines))
+    return (
+        Message("user", f"Copy line {first + chosen}."),
+        Message("assistant", ToolCall("look", {}).as_text()),
+        Message("tool", "\n".join(f"{first + i}|{line}" for i, line in enumerate(lines))),
+        Message("assistant", ToolCall("answer", {"text": lines[chosen]}).as_text()),
+    )
+
+
+def rehearsed_episode(
+    env: RehearsalEnv, task_id: str, seed: int, tasks: Mapping[str, CodingTask]
+) -> tuple[Message, ...]:
+    """Render the expert's episode on a task."""
+    expert = CodingExpert(tasks.__getitem__, seed=seed)
+    env.reset(options={"task_id": task_id})
+    done = False
+    while not done:
+        context = Context(env.messages, env.tools, task_id)
+        _, _, terminated, truncated, _ = env.step(expert.act([context])[0].text)
+        done = terminated or truncated
+    return env.messages[:-1]
+
+
+def python_text(code: Sequence[Code], generator: random.Random, lines: int = 24) -> str:
+    """Cut a piece out of a file."""
+    text = generator.choice(code).text.split("\n")
+    start = generator.randrange(max(1, len(text) - lines))
+    return "\n".join(text[start : start + lines])
+
+
+def drill_words(code: Sequence[Code]) -> list[str]:
+    """Return words that occur in the sources, for the copying drills."""
+    words = {word for each in code for word in each.text.split() if 1 <= len(word) <= 14}
+    return sorted(words)
+
+
+def corpus_hash(rows: Iterable[Row]) -> str:
+    """Return the SHA-256 of all token ids, in order."""
+    import hashlib
+
+    digest = hashlib.sha256()
+    for row in rows:
+        digest.update(row.token_ids.tobytes())
+    return digest.hexdigest()
+
+
+def tool_call_pieces() -> tuple[str, ...]:
+    """Return the fixed parts of tool calls that the tokenizer keeps whole."""
+    empty = tuple(json.dumps({"name": name, "arguments": {}}) for name in ("view", "bash", "submit", "look"))
+    opened = (
+        '{"name": "edit", "arguments": {"line": ',
+        '{"name": "edit", "arguments": {"start": ',
+        '{"name": "view", "arguments": {"path": "',
+        '{"name": "bash", "arguments": {"command": "',
+        '{"name": "answer", "arguments": {"text": "',
+    )
+    return (*empty, *opened, ', "old": "', '", "new": "', ', "end": ', ', "text": "', '"}}')

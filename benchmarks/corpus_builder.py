@@ -1,0 +1,219 @@
+"""Building the base model's corpus once, and loading it again."""
+
+import json
+import random
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+from rich.progress import track
+from tokenizers import AddedToken
+from transformers import AutoTokenizer
+
+from benchmarks.corpus import (
+    Code,
+    Row,
+    copying_drill,
+    corpus_hash,
+    drill_words,
+    encode_row,
+    library_code,
+    look_up_drill,
+    package_code,
+    python_text,
+    rehearsed_episode,
+    repair_drill,
+    tool_call_pieces,
+)
+from benchmarks.rehearsal import RehearsalEnv, passed_output
+from pivot_agents.chat import ChatFormat
+from pivot_agents.tiny import train_tokenizer
+from pivot_envs import Message, ToolCall
+from pivot_envs.coding.task import CodingTask
+from pivot_envs.coding.taskset import TaskSet
+from pivot_envs.coding.view import find_function, show_function
+
+VOCAB_SIZE = 2048
+MAX_TOKENS = 448
+"""Longer rows are left out."""
+OUTPUT_CHARS = 600
+"""Longest observation in the corpus and in the benchmarks, in characters."""
+ROWS = {"library": 24_000, "package": 16_000, "episode": 4, "look_up": 6_000, "copying": 3_000, "text": 4_000}
+"""Rows of each kind; for ``episode``, demonstrations of each training task."""
+RECORDED_RUNS = 400
+"""Training tasks whose failing test run is recorded, for demonstrations that run tests first."""
+
+MIXTURES: Mapping[str, Mapping[str, float]] = {
+    "main": {"library": 0.33, "package": 0.27, "episode": 0.25, "look_up": 0.07, "copying": 0.03, "text": 0.05},
+    "decay": {"library": 0.12, "package": 0.25, "episode": 0.50, "look_up": 0.08, "copying": 0.02, "text": 0.03},
+}
+"""Share of the rows of each kind, while the learning rate is constant and while it decays."""
+
+LIBRARY = """
+argparse ast bisect calendar cmd codecs collections/__init__ colorsys configparser contextlib copy csv dataclasses
+datetime difflib dis email/utils email/header enum fileinput fnmatch fractions ftplib functools gettext getopt glob
+graphlib gzip heapq html/parser http/cookies imaplib inspect ipaddress json/decoder json/encoder keyword linecache
+logging/__init__ mailbox mimetypes netrc numbers operator optparse pathlib pickletools plistlib poplib posixpath pprint
+queue quopri random reprlib sched selectors shelve shlex shutil smtplib socketserver statistics string stringprep tarfile
+tempfile textwrap threading timeit tokenize trace traceback types typing urllib/parse urllib/robotparser uuid warnings
+wave weakref xml/dom/minidom zipfile _collections_abc _markupbase _strptime
+""".split()
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """Everything that pretraining reads."""
+
+    tokenizer: Any
+    rows: Mapping[str, Sequence[Row]]
+    sha256: str
+
+
+def build_corpus(folder: Path, tasks_path: str | None, seed: int) -> None:
+    """Build the corpus into ``folder``; kinds that are there already are kept."""
+    tasks = TaskSet(tasks_path)
+    library = _cached_code(list(track(library_code(LIBRARY, lambda _: None), "library", len(LIBRARY))))
+    all_tasks = [tasks[task_id] for task_id in tasks.ids]
+    workspaces = {task.source_sha256: tasks.workspace(task) for task in all_tasks}
+    packages = [
+        code
+        for sha256, workspace in workspaces.items()
+        for code in package_code(workspace, (t for t in all_tasks if t.source_sha256 == sha256))
+    ]
+    if not (folder / "tokenizer").exists():
+        _train_tokenizer(library, packages, all_tasks, seed).save_pretrained(folder / "tokenizer")
+    chat = ChatFormat(AutoTokenizer.from_pretrained(folder / "tokenizer"))
+    for kind, make in _makers(library, packages, seed).items():
+        if not (folder / f"{kind}.npz").exists():
+            generator = random.Random(f"{seed} {kind}")
+            drawn = (make(generator) for _ in track(range(ROWS[kind]), kind))
+            _save_rows(folder / f"{kind}.npz", _encoded(chat, drawn))
+    if not (folder / "episode.npz").exists():
+        train = [task for task in all_tasks if task.split == "train"]
+        records = _record_runs(folder, tasks_path, train, seed)
+        _save_rows(folder / "episode.npz", _encoded(chat, _episodes(tasks_path, train, records, seed)))
+
+
+def load_corpus(folder: Path) -> Corpus:
+    """Load a corpus that was built."""
+    rows: dict[str, Sequence[Row]] = {}
+    for kind in ROWS:
+        with np.load(folder / f"{kind}.npz") as stored:
+            ends = np.cumsum(stored["lengths"])[:-1]
+            ids, actions = np.split(stored["ids"], ends), np.split(stored["actions"], ends)
+            rows[kind] = [Row(a, b) for a, b in zip(ids, actions, strict=True)]
+    digest = corpus_hash(row for kind in sorted(rows) for row in rows[kind])
+    return Corpus(AutoTokenizer.from_pretrained(folder / "tokenizer"), rows, digest)
+
+
+def _cached_code(code: list[Code]) -> list[Code]:
+    return [each for each in code if each.functions]
+
+
+def _makers(
+    library: Sequence[Code], packages: Sequence[Code], seed: int
+) -> Mapping[str, Callable[[random.Random], tuple[Message, ...] | None]]:
+    words = drill_words(library)
+
+    def repair(code: Sequence[Code]) -> Callable[[random.Random], tuple[Message, ...] | None]:
+        pairs = [(each, f) for each in code for f in each.functions if f.mutations]
+
+        def make(generator: random.Random) -> tuple[Message, ...] | None:
+            return repair_drill(*generator.choice(pairs), generator.randint(1, 4), generator)
+
+        return make
+
+    def text(generator: random.Random) -> tuple[Message, ...]:
+        return (Message("user", python_text(library, generator)),)
+
+    return {
+        "library": repair(library),
+        "package": repair(packages),
+        "look_up": look_up_drill,
+        "copying": lambda generator: copying_drill(words, generator),
+        "text": text,
+    }
+
+
+def _encoded(
+    chat: ChatFormat, conversations: Iterator[tuple[Message, ...] | None]
+) -> Iterator[Row]:
+    for messages in conversations:
+        row = encode_row(chat, messages) if messages else None
+        if row is not None and len(row.token_ids) <= MAX_TOKENS:
+            yield row
+
+
+def _episodes(
+    tasks_path: str | None,
+    train: Sequence[CodingTask],
+    records: Mapping[str, tuple[str, str]],
+    seed: int,
+) -> Iterator[tuple[Message, ...]]:
+    env = RehearsalEnv(tasks=tasks_path, records=records, max_output_chars=OUTPUT_CHARS)
+    by_id = {task.task_id: task for task in train}
+    for task in track(train, "episode"):
+        for repeat in range(ROWS["episode"]):
+            try:
+                # Demonstrations are collected with seeds below 1000; these are others.
+                yield rehearsed_episode(env, task.task_id, 1000 + seed * 100 + repeat, by_id)
+            except LookupError:
+                continue
+
+
+def _record_runs(
+    folder: Path, tasks_path: str | None, train: Sequence[CodingTask], seed: int
+) -> Mapping[str, tuple[str, str]]:
+    """Run the failing tests of some tasks in the real sandbox and keep what they print."""
+    path = folder / "recorded_runs.json"
+    records: dict[str, tuple[str, str]] = {}
+    if path.exists():
+        failures = json.loads(path.read_text())
+    else:
+        chosen = random.Random(seed).sample(list(train), min(RECORDED_RUNS, len(train)))
+        env = gym.make("pivot/Coding-v0", tasks=tasks_path, max_output_chars=20_000)
+        failures = {}
+        for task in track(chosen, "recorded runs"):
+            env.reset(options={"task_id": task.task_id})
+            observation = env.step(ToolCall("bash", {}).as_text())[0]
+            failures[task.task_id] = observation.rpartition("\n[exit code")[0] + "\n"
+        env.close()
+        path.write_text(json.dumps(failures))
+    for task in train:
+        records[task.task_id] = (failures.get(task.task_id, ""), passed_output(task))
+    return records
+
+
+def _train_tokenizer(
+    library: Sequence[Code], packages: Sequence[Code], tasks: Sequence[CodingTask], seed: int
+) -> Any:
+    generator = random.Random(seed)
+
+    def texts() -> Iterator[str]:
+        for code, repeats in [*((each, 1) for each in library), *((each, 4) for each in packages)]:
+            for function in code.functions:
+                span = find_function(code.text, function.name)
+                if span is not None:
+                    yield from [show_function(code.text, span)] * repeats
+        yield from (task.issue for task in tasks if task.split == "train")
+        for _ in range(300):
+            yield "\n".join(message.content for message in look_up_drill(generator))
+
+    tokenizer = train_tokenizer(texts(), VOCAB_SIZE)
+    tokenizer.add_tokens([AddedToken(p, normalized=False) for p in tool_call_pieces()])
+    return tokenizer
+
+
+def _save_rows(path: Path, rows: Iterator[Row]) -> None:
+    kept = list(rows)
+    partial = path.with_name(f"{path.stem}.partial.npz")
+    np.savez(
+        partial,
+        ids=np.concatenate([row.token_ids for row in kept]),
+        actions=np.concatenate([row.is_action for row in kept]),
+        lengths=np.asarray([len(row.token_ids) for row in kept]),
+    )
+    partial.replace(path)

@@ -1,0 +1,114 @@
+"""CodingExpert, the demonstrator: reads what a developer would read, repairs, tests, submits."""
+
+import random
+import re
+from collections.abc import Callable, Mapping, Sequence
+
+from pivot_agents.policy import Completion, Context
+from pivot_envs import Message, ToolCall
+from pivot_envs.coding.task import CodingTask, Mutation
+from pivot_envs.coding.view import shown_lines
+
+_TOKEN = re.compile(r"\s*(?:\w+|[^\w\s])")
+
+
+class CodingExpert:
+    """Solves mutation tasks whose bug it knows, in more than one valid way.
+
+    It knows what the line should read, not where the tools will lead: it looks where the tests
+    point, follows up by name when the bug is not there, then repairs, usually runs the tests, and
+    submits. Detours (running the tests first, searching for the definition) and the form of each
+    step are drawn from the seed and the task, so that one seed gives one demonstration per task.
+    """
+
+    def __init__(self, find_task: Callable[[str], CodingTask], *, seed: int = 0) -> None:
+        """Create the expert.
+
+        Args:
+            find_task: Returns the task of an id, with its mutation.
+            seed: Seed of the detours and variants.
+        """
+        self._find_task = find_task
+        self._seed = seed
+
+    def act(self, contexts: Sequence[Context]) -> list[Completion]:
+        """Answer each context with the next step of a demonstration."""
+        return [Completion(self._next_call(context).as_text()) for context in contexts]
+
+    def _next_call(self, context: Context) -> ToolCall:
+        task = self._find_task(context.task_id)
+        plan = random.Random(f"{self._seed} {task.task_id}")
+        runs_first, searches, names_function, verifies = (
+            plan.random() < share for share in (0.2, 0.1, 0.15, 0.75)
+        )
+        style = plan.choices(("span", "wide span", "line"), (0.8, 0.1, 0.1))[0]
+        actions = [message.content for message in context.messages if message.role == "assistant"]
+        line = _shown_line(context.messages, task.mutation)
+        if line is not None and '"edit"' not in "".join(actions):
+            return edit_call(line, task.mutation, style, plan)
+        if line is not None:
+            is_verified = '"bash"' in actions[-1]
+            return ToolCall("bash" if verifies and not is_verified else "submit", {})
+        if runs_first and not actions:
+            return ToolCall("bash", {})
+        if searches and not any("grep" in action for action in actions):
+            name = task.function.rsplit(".", 1)[-1].rsplit(":", 1)[-1]
+            return ToolCall("bash", {"command": f"grep -n 'def {name}' {task.mutation.path}"})
+        if names_function or any('"view"' in action for action in actions):
+            return ToolCall("view", {"path": task.function})
+        return ToolCall("view", {})
+
+
+def _shown_line(messages: Sequence[Message], mutation: Mutation) -> str | None:
+    """Return the buggy line as the newest view of its file showed it, or None."""
+    for message in reversed(messages):
+        title, _, body = message.content.partition("\n")
+        if message.role != "tool" or title.partition("::")[0] != mutation.path:
+            continue
+        if mutation.line in shown_lines(body):
+            match = re.search(rf"^{mutation.line}\|(.*)$", body, flags=re.MULTILINE)
+            return match[1] if match else None
+    return None
+
+
+def edit_call(line: str, mutation: Mutation, style: str, generator: random.Random) -> ToolCall:
+    """Return a call that repairs a line.
+
+    Args:
+        line: The line with the bug.
+        mutation: The bug.
+        style: ``span``: the shortest span that occurs once; ``wide span``: one word more on a
+            side; ``line``: the whole line.
+        generator: Decides to which side a span grows.
+    """
+    start, end = mutation.column, mutation.column + len(mutation.mutated)
+    if style == "line":
+        text = line[:start] + mutation.original + line[end:]
+        number = mutation.line
+        return ToolCall("edit", {"start": number, "end": number, "text": text})
+    wider = 1 if style == "wide span" else 0
+    while wider or line.count(line[start:end]) != 1 or not line[start:end].strip():
+        grown = _grow(line, start, end, to_left=generator.random() < 0.5)
+        if grown == (start, end):
+            break
+        start, end = grown
+        wider = 0
+    old = line[start:end]
+    offset = mutation.column - start
+    new = old[:offset] + mutation.original + old[offset + len(mutation.mutated) :]
+    return ToolCall("edit", {"line": mutation.line, "old": old, "new": new})
+
+
+def _grow(line: str, start: int, end: int, *, to_left: bool) -> tuple[int, int]:
+    """Add one word or sign to the span, on the other side where the line ends."""
+    indent = len(line) - len(line.lstrip())
+    if (to_left and start > indent) or end >= len(line):
+        words = [match.start() for match in _TOKEN.finditer(line, indent, start)]
+        return (max(words[-1], indent), end) if words else (start, end)
+    match = _TOKEN.match(line, end)
+    return start, match.end() if match else len(line)
+
+
+def task_finder(tasks: Mapping[str, CodingTask]) -> Callable[[str], CodingTask]:
+    """Return a function that looks tasks up by id."""
+    return tasks.__getitem__

@@ -1,0 +1,186 @@
+import os
+import signal
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from pivot_envs.errors import SandboxError
+from pivot_envs.sandbox.base import Sandbox
+from pivot_envs.sandbox.embedded import EmbeddedSandbox
+
+
+def test_the_level_is_reported_while_the_box_runs(box: Sandbox) -> None:
+    assert box.level == "namespaces"
+    assert EmbeddedSandbox().level == ""
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "ls /home",
+        "cat /etc/shadow",
+        "touch /usr/x",
+        "touch /x",
+        "mount -t tmpfs none /workspace",
+        "python -c 'import socket; socket.create_connection((\"192.0.2.1\", 80), 2)'",
+        "ls /proc/1/fd",
+        "cat /proc/1/environ",
+        "kill -9 1 && kill -0 1 && false",
+    ],
+)
+def test_what_is_outside_cannot_be_reached(box: Sandbox, command: str) -> None:
+    result = box.run(command, timeout_s=10)
+    assert result.exit_code not in (0, None), result
+    assert box.run("echo alive", timeout_s=5).output == "alive\n"
+
+
+def test_the_machine_outside_is_invisible(box: Sandbox, tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("x")
+    assert box.run(f"test -e {tmp_path}/secret", timeout_s=5).exit_code == 1
+    assert box.run(f"kill -0 {os.getpid()}", timeout_s=5).exit_code == 1
+    assert "CapEff:\t0000000000000000" in box.run("cat /proc/self/status", timeout_s=5).output
+
+
+def test_loopback_works_inside(box: Sandbox) -> None:
+    script = (
+        "import socket; s = socket.create_server(('127.0.0.1', 0)); "
+        "c = socket.create_connection(s.getsockname()); print('connected')"
+    )
+    assert box.run(f'python -c "{script}"', timeout_s=10).output == "connected\n"
+
+
+def test_memory_and_file_size_are_limited() -> None:
+    with EmbeddedSandbox(memory_limit_mb=256, max_file_mb=1) as box:
+        result = box.run("python -c 'bytearray(300_000_000)'", timeout_s=10)
+        assert "MemoryError" in result.output
+        assert box.run("head -c 2000000 /dev/zero > big", timeout_s=5).exit_code != 0
+        assert len(box.read_file("big")) == 1024 * 1024
+
+
+def test_a_full_workspace_is_the_commands_problem() -> None:
+    with EmbeddedSandbox(memory_limit_mb=64) as box:
+        result = box.run("head -c 50M /dev/zero > a; head -c 50M /dev/zero > b", timeout_s=20)
+        assert "No space left" in result.output
+        with pytest.raises(SandboxError, match="No space left"):
+            box.write_file("c", b"x" * 50_000_000)
+        assert box.run("rm a b; echo alive", timeout_s=5).output == "alive\n"
+
+
+@pytest.mark.parametrize("path", ["../etc/passwd", "/etc/passwd", "link", "up/etc/passwd", "none"])
+def test_files_outside_the_workspace_are_not_read(box: Sandbox, path: str) -> None:
+    box.run("ln -s /etc/passwd link; ln -s / up; mkfifo pipe; mkdir folder", timeout_s=5)
+    with pytest.raises(FileNotFoundError):
+        box.read_file(path)
+
+
+@pytest.mark.parametrize("path", ["pipe", "folder", "."])
+def test_what_is_no_file_is_not_read(box: Sandbox, path: str) -> None:
+    box.run("mkfifo pipe; mkdir folder", timeout_s=5)
+    with pytest.raises(FileNotFoundError):
+        box.read_file(path)
+
+
+@pytest.mark.parametrize("path", ["../x", "/tmp/x", "link", "up/tmp/x", "folder", ".", ""])
+def test_files_outside_the_workspace_are_not_written(box: Sandbox, path: str) -> None:
+    box.run("ln -s /tmp/x link; ln -s / up; mkdir folder", timeout_s=5)
+    with pytest.raises(ValueError, match=r"outside|folder"):
+        box.write_file(path, b"x")
+    assert box.run("ls /tmp", timeout_s=5).output == ""
+
+
+def test_a_written_file_keeps_its_mode_and_belongs_to_the_user(box: Sandbox) -> None:
+    box.run("echo long content > a; chmod 751 a; ln -s a link", timeout_s=5)
+    box.write_file("link", b"new")
+    box.write_file("/workspace/deep/er/b", b"b")
+    assert box.run("stat -c '%a %U %s' a deep deep/er/b", timeout_s=5).output == (
+        "751 agent 3\n755 agent 40\n755 agent 60\n644 agent 1\n".replace(
+            "755 agent 40\n755 agent 60\n", "755 agent 60\n"
+        )
+    )
+    assert box.read_file("a") == b"new"
+
+
+def test_a_dead_box_raises_and_can_be_started_again() -> None:
+    box = EmbeddedSandbox()
+    with pytest.raises(SandboxError, match="start"):
+        box.run("true", timeout_s=1)
+    box.start()
+    agent = _child_of(os.getpid(), "agent.launcher")
+    os.kill(agent, signal.SIGKILL)
+    with pytest.raises(SandboxError, match="died"):
+        box.run("true", timeout_s=1)
+    box.start()
+    assert box.run("echo on", timeout_s=5).output == "on\n"
+    box.close()
+    box.close()
+
+
+def test_closing_ends_every_process() -> None:
+    with EmbeddedSandbox() as box:
+        box.run("sleep 98.7 & setsid sleep 98.7 &", timeout_s=5)
+        assert _count("98.7") == 2
+    _await_none("98.7")
+
+
+def test_killing_the_host_ends_the_box() -> None:
+    program = (
+        "from pivot_envs.sandbox.embedded import EmbeddedSandbox; import time\n"
+        "box = EmbeddedSandbox(); box.start()\n"
+        "box.run('setsid sleep 97.6 &', timeout_s=5)\n"
+        "print('up', flush=True); box.run('sleep 97.6', timeout_s=60)\n"
+    )
+    host = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE)
+    with host:
+        assert host.stdout is not None
+        assert host.stdout.readline() == b"up\n"
+        host.kill()
+    _await_none("97.6")
+
+
+def test_many_boxes_are_driven_from_threads() -> None:
+    def work(number: int) -> str:
+        with EmbeddedSandbox() as box:
+            box.run(f"X={number}", timeout_s=10)
+            return box.run("echo $X", timeout_s=10).output
+
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(work, range(8))) == [f"{number}\n" for number in range(8)]
+
+
+def test_limits_must_be_positive() -> None:
+    with pytest.raises(ValueError, match="at least 1"):
+        EmbeddedSandbox(max_processes=0)
+
+
+def _command_lines() -> dict[int, str]:
+    found = {}
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdigit():
+            try:
+                found[int(folder.name)] = (folder / "cmdline").read_bytes().decode(errors="replace")
+            except OSError:
+                continue
+    return found
+
+
+def _count(text: str) -> int:
+    return sum(line.startswith("sleep") and text in line for line in _command_lines().values())
+
+
+def _await_none(text: str) -> None:
+    deadline = time.monotonic() + 5
+    while _count(text) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert _count(text) == 0
+
+
+def _child_of(parent: int, text: str) -> int:
+    for pid, line in _command_lines().items():
+        status = Path(f"/proc/{pid}/stat")
+        if text in line and int(status.read_text().rpartition(") ")[2].split()[1]) == parent:
+            return pid
+    raise AssertionError(f"no child of {parent} runs {text}")
