@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -24,7 +24,13 @@ from rich.progress import Progress
 from torch import Tensor
 
 from benchmarks.corpus import OBSERVATION_WEIGHT, Row
-from benchmarks.corpus_builder import MIXTURES, build_corpus, load_corpus
+from benchmarks.corpus_builder import (
+    DRILLS,
+    EPISODES,
+    build_drills,
+    build_episodes,
+    load_corpus,
+)
 from pivot_agents.tiny import tiny_model
 
 
@@ -38,10 +44,14 @@ class BaseModelConfig:
     """Corpus and training checkpoints."""
     tasks: str | None = None
     """Task file; the shipped one by default."""
-    tokens: float = 30e6
-    """Training tokens, padding not counted."""
-    decay_share: float = 0.25
-    """Share of the tokens, at the end, over which the learning rate falls to zero."""
+    drill_tokens: float = 15e6
+    """Training tokens of the first stage, which has drills only; padding is not counted."""
+    episode_tokens: float = 15e6
+    """Training tokens of the second stage, which has episodes too."""
+    decay_tokens: float = 8e6
+    """Tokens, at the end, over which the learning rate falls to zero."""
+    stage: Literal["drills", "all"] = "all"
+    """``drills`` stops after the first stage."""
     hidden_size: int = 192
     layers: int = 4
     heads: int = 3
@@ -128,7 +138,7 @@ class Optimizers:
 def learning_rate_scale(step: int, tokens: float, config: BaseModelConfig) -> float:
     """Return the factor on the learning rates: warm-up, constant, linear decay to zero."""
     warm = min(1.0, (step + 1) / config.warmup_steps)
-    left = (config.tokens - tokens) / (config.decay_share * config.tokens)
+    left = (config.drill_tokens + config.episode_tokens - tokens) / config.decay_tokens
     return warm * max(0.0, min(1.0, left))
 
 
@@ -144,14 +154,15 @@ def train(model: Any, rows: Mapping[str, Sequence[Row]], config: BaseModelConfig
             optimizer.load_state_dict(content)
         state = saved["state"]
     sampler = Sampler(rows, config.batch_tokens, config.seed)
+    ends = [(DRILLS, config.drill_tokens)]
+    if config.stage == "all":
+        ends.append((EPISODES, config.drill_tokens + config.episode_tokens))
     with Progress() as progress:
-        bar = progress.add_task("pretraining", total=config.tokens, completed=state["tokens"])
-        for phase, end in (("main", 1 - config.decay_share), ("decay", 1.0)):
-            if state["tokens"] >= end * config.tokens:
-                continue
-            batches = sampler.batches(MIXTURES[phase], int(state["step"]))
-            while state["tokens"] < end * config.tokens:
-                _run_steps(model, optimizers, batches, state, end * config.tokens, config)
+        bar = progress.add_task("pretraining", total=ends[-1][1])
+        for mixture, end in ends:
+            batches = sampler.batches(mixture, int(state["step"]))
+            while state["tokens"] < end:
+                _run_steps(model, optimizers, batches, state, end, config)
                 progress.update(bar, completed=state["tokens"])
                 _save(checkpoint, model, optimizers, state)
     return state
@@ -200,7 +211,9 @@ def main(config: BaseModelConfig) -> None:
     """Make the base model."""
     torch.set_num_threads(config.threads)
     config.work.mkdir(parents=True, exist_ok=True)
-    build_corpus(config.work, config.tasks, config.seed)
+    build_drills(config.work, config.seed)
+    if config.stage == "all":
+        build_episodes(config.work, config.tasks, config.seed)
     corpus = load_corpus(config.work)
     model = tiny_model(
         len(corpus.tokenizer),
@@ -210,6 +223,8 @@ def main(config: BaseModelConfig) -> None:
         seed=config.seed,
     )
     state = train(model, corpus.rows, config)
+    if config.stage != "all":
+        return
     config.out.mkdir(parents=True, exist_ok=True)
     model.to(torch.bfloat16).save_pretrained(config.out)
     corpus.tokenizer.save_pretrained(config.out)

@@ -8,8 +8,8 @@ import json
 import random
 import sysconfig
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +23,7 @@ from pivot_envs import Message, ToolCall
 from pivot_envs.coding.task import CodingTask, Mutation
 from pivot_envs.coding.tasks.mutations import SourceFunction
 from pivot_envs.coding.tasks.mutations import find_functions as find_mutations
+from pivot_envs.coding.tasks.splits import split_of
 from pivot_envs.coding.view import find_function, show_function
 from pivot_envs.coding.workspace import Workspace, apply_mutation, revert_mutation
 from pivot_envs.drill import MAX_SIZE, DrillTask
@@ -69,44 +70,38 @@ def encode_row(chat: ChatFormat, messages: Sequence[Message], skip: Iterable[int
     return Row(np.asarray(ids, dtype=np.uint16), np.asarray(actions, dtype=np.bool_))
 
 
-def library_code(names: Sequence[str], on_file: Callable[[str], None]) -> Iterator[Code]:
+def library_code(names: Sequence[str]) -> Iterator[Code]:
     """Read modules of Python's standard library by their paths without ``.py``."""
     root = Path(sysconfig.get_path("stdlib"))
     for name in names:
         path = f"{name}.py"
         text = (root / path).read_text(encoding="utf-8")
-        on_file(path)
         yield Code(path, text, find_mutations(path, text, max_lines=MAX_BODY_LINES))
 
 
-def package_code(workspace: Workspace, tasks: Iterable[CodingTask]) -> Iterator[Code]:
+def is_for_pretraining(package: str, function: str, mutation: Mutation) -> bool:
+    """Tell whether the base model may see a mutation.
+
+    It may see those of the ``train`` split, but for the share of spans that the arms of the
+    comparison learn from: these must be new to the base too.
+    """
+    held_out = split_of(package, function, mutation) != "train"
+    reserved = split_of(package, function, mutation, seed=1) == "test"
+    return not (held_out or reserved)
+
+
+def package_code(workspace: Workspace) -> Iterator[Code]:
     """Read a release's files without the functions and mutations that are held out."""
-    tasks = tuple(tasks)
-    unseen = {task.function for task in tasks if task.split == "unseen"}
-    held_out = {
-        (task.mutation.path, task.mutation.line, task.mutation.column)
-        for task in tasks
-        if task.split == "test"
-    }
+    package = workspace.source.name
     for path in workspace.package_paths():
         text = workspace.text(path)
         functions = []
         for function in find_mutations(path, text, max_lines=MAX_BODY_LINES):
-            kept = [m for m in function.mutations if (path, m.line, m.column) not in held_out]
-            if f"{path}::{function.name}" not in unseen:
-                functions.append(_with_mutations(function, kept))
+            name = f"{path}::{function.name}"
+            kept = [m for m in function.mutations if is_for_pretraining(package, name, m)]
+            if kept:
+                functions.append(replace(function, mutations=tuple(kept)))
         yield Code(path, text, tuple(functions))
-
-
-def _with_mutations(function: SourceFunction, kept: Sequence[Mutation]) -> SourceFunction:
-    return SourceFunction(
-        function.path,
-        function.name,
-        function.first_line,
-        function.last_line,
-        function.body_lines,
-        tuple(kept),
-    )
 
 
 def repair_drill(

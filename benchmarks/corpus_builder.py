@@ -20,6 +20,7 @@ from benchmarks.corpus import (
     corpus_hash,
     drill_words,
     encode_row,
+    is_for_pretraining,
     library_code,
     look_up_drill,
     package_code,
@@ -32,9 +33,11 @@ from benchmarks.rehearsal import RehearsalEnv, passed_output
 from pivot_agents.chat import ChatFormat
 from pivot_agents.tiny import train_tokenizer
 from pivot_envs import Message, ToolCall
+from pivot_envs.coding.source import fetch_source
 from pivot_envs.coding.task import CodingTask
 from pivot_envs.coding.taskset import TaskSet
 from pivot_envs.coding.view import find_function, show_function
+from pivot_envs.coding.workspace import Workspace
 
 VOCAB_SIZE = 2048
 MAX_TOKENS = 448
@@ -46,11 +49,26 @@ ROWS = {"library": 24_000, "package": 16_000, "episode": 4, "look_up": 6_000, "c
 RECORDED_RUNS = 400
 """Training tasks whose failing test run is recorded, for demonstrations that run tests first."""
 
-MIXTURES: Mapping[str, Mapping[str, float]] = {
-    "main": {"library": 0.33, "package": 0.27, "episode": 0.25, "look_up": 0.07, "copying": 0.03, "text": 0.05},
-    "decay": {"library": 0.12, "package": 0.25, "episode": 0.50, "look_up": 0.08, "copying": 0.02, "text": 0.03},
+DRILLS: Mapping[str, float] = {
+    "library": 0.40,
+    "package": 0.43,
+    "look_up": 0.08,
+    "copying": 0.04,
+    "text": 0.05,
 }
-"""Share of the rows of each kind, while the learning rate is constant and while it decays."""
+"""Share of the rows of each kind in the first stage of pretraining."""
+
+EPISODES: Mapping[str, float] = {
+    "episode": 0.45,
+    "library": 0.12,
+    "package": 0.30,
+    "look_up": 0.08,
+    "copying": 0.02,
+    "text": 0.03,
+}
+"""Share of the rows of each kind in the second stage."""
+
+RELEASES = (("more-itertools", "10.7.0"), ("sqlparse", "0.5.3"))
 
 LIBRARY = """
 argparse ast bisect calendar cmd codecs collections/__init__ colorsys configparser contextlib copy csv dataclasses
@@ -72,35 +90,46 @@ class Corpus:
     sha256: str
 
 
-def build_corpus(folder: Path, tasks_path: str | None, seed: int) -> None:
-    """Build the corpus into ``folder``; kinds that are there already are kept."""
-    tasks = TaskSet(tasks_path)
-    library = _cached_code(list(track(library_code(LIBRARY, lambda _: None), "library", len(LIBRARY))))
-    all_tasks = [tasks[task_id] for task_id in tasks.ids]
-    workspaces = {task.source_sha256: tasks.workspace(task) for task in all_tasks}
-    packages = [
-        code
-        for sha256, workspace in workspaces.items()
-        for code in package_code(workspace, (t for t in all_tasks if t.source_sha256 == sha256))
-    ]
+def build_drills(folder: Path, seed: int) -> None:
+    """Build tokenizer and drills into ``folder``; what is there already is kept."""
+    folder.mkdir(parents=True, exist_ok=True)
+    missing = [kind for kind in DRILLS if not (folder / f"{kind}.npz").exists()]
+    if not missing and (folder / "tokenizer").exists():
+        return
+    library = [each for each in track(library_code(LIBRARY), "library", len(LIBRARY))]
+    workspaces = [Workspace.of(fetch_source(*release)) for release in RELEASES]
+    packages = [code for workspace in workspaces for code in package_code(workspace)]
     if not (folder / "tokenizer").exists():
-        _train_tokenizer(library, packages, all_tasks, seed).save_pretrained(folder / "tokenizer")
+        texts = _tokenizer_texts(library, packages, workspaces, random.Random(seed))
+        tokenizer = train_tokenizer(texts, VOCAB_SIZE)
+        tokenizer.add_tokens([AddedToken(p, normalized=False) for p in tool_call_pieces()])
+        tokenizer.save_pretrained(folder / "tokenizer")
     chat = ChatFormat(AutoTokenizer.from_pretrained(folder / "tokenizer"))
-    for kind, make in _makers(library, packages, seed).items():
-        if not (folder / f"{kind}.npz").exists():
-            generator = random.Random(f"{seed} {kind}")
-            drawn = (make(generator) for _ in track(range(ROWS[kind]), kind))
-            _save_rows(folder / f"{kind}.npz", _encoded(chat, drawn))
-    if not (folder / "episode.npz").exists():
-        train = [task for task in all_tasks if task.split == "train"]
-        records = _record_runs(folder, tasks_path, train, seed)
-        _save_rows(folder / "episode.npz", _encoded(chat, _episodes(tasks_path, train, records, seed)))
+    makers = _makers(library, packages)
+    for kind in missing:
+        generator = random.Random(f"{seed} {kind}")
+        drawn = (makers[kind](generator) for _ in track(range(ROWS[kind]), kind))
+        _save_rows(folder / f"{kind}.npz", _encoded(chat, drawn))
+
+
+def build_episodes(folder: Path, tasks_path: str | None, seed: int) -> None:
+    """Render the expert's episodes on the training tasks into ``folder``, unless they are there."""
+    if (folder / "episode.npz").exists():
+        return
+    chat = ChatFormat(AutoTokenizer.from_pretrained(folder / "tokenizer"))
+    tasks = TaskSet(tasks_path, split="train")
+    every = (tasks[task_id] for task_id in tasks.ids)
+    train = [t for t in every if is_for_pretraining(t.package, t.function, t.mutation)]
+    records = _record_runs(folder, tasks_path, train, seed)
+    _save_rows(folder / "episode.npz", _encoded(chat, _episodes(tasks_path, train, records, seed)))
 
 
 def load_corpus(folder: Path) -> Corpus:
     """Load a corpus that was built."""
     rows: dict[str, Sequence[Row]] = {}
     for kind in ROWS:
+        if not (folder / f"{kind}.npz").exists():
+            continue
         with np.load(folder / f"{kind}.npz") as stored:
             ends = np.cumsum(stored["lengths"])[:-1]
             ids, actions = np.split(stored["ids"], ends), np.split(stored["actions"], ends)
@@ -109,12 +138,8 @@ def load_corpus(folder: Path) -> Corpus:
     return Corpus(AutoTokenizer.from_pretrained(folder / "tokenizer"), rows, digest)
 
 
-def _cached_code(code: list[Code]) -> list[Code]:
-    return [each for each in code if each.functions]
-
-
 def _makers(
-    library: Sequence[Code], packages: Sequence[Code], seed: int
+    library: Sequence[Code], packages: Sequence[Code]
 ) -> Mapping[str, Callable[[random.Random], tuple[Message, ...] | None]]:
     words = drill_words(library)
 
@@ -187,24 +212,23 @@ def _record_runs(
     return records
 
 
-def _train_tokenizer(
-    library: Sequence[Code], packages: Sequence[Code], tasks: Sequence[CodingTask], seed: int
-) -> Any:
-    generator = random.Random(seed)
-
-    def texts() -> Iterator[str]:
-        for code, repeats in [*((each, 1) for each in library), *((each, 4) for each in packages)]:
-            for function in code.functions:
-                span = find_function(code.text, function.name)
-                if span is not None:
-                    yield from [show_function(code.text, span)] * repeats
-        yield from (task.issue for task in tasks if task.split == "train")
-        for _ in range(300):
-            yield "\n".join(message.content for message in look_up_drill(generator))
-
-    tokenizer = train_tokenizer(texts(), VOCAB_SIZE)
-    tokenizer.add_tokens([AddedToken(p, normalized=False) for p in tool_call_pieces()])
-    return tokenizer
+def _tokenizer_texts(
+    library: Sequence[Code],
+    packages: Sequence[Code],
+    workspaces: Sequence[Workspace],
+    generator: random.Random,
+) -> Iterator[str]:
+    for code, repeats in [*((each, 1) for each in library), *((each, 4) for each in packages)]:
+        for function in code.functions:
+            span = find_function(code.text, function.name)
+            if span is not None:
+                yield from [show_function(code.text, span)] * repeats
+    for workspace in workspaces:
+        for path, content in workspace.source.files.items():
+            if "test_" in path and path.endswith(".py"):
+                yield content.decode("utf-8", errors="replace")
+    for _ in range(300):
+        yield "\n".join(message.content for message in look_up_drill(generator))
 
 
 def _save_rows(path: Path, rows: Iterator[Row]) -> None:

@@ -26,7 +26,8 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int) -> PreTrainedTokenize
     Raises:
         ValueError: ``vocab_size`` is too small.
     """
-    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    # The library gives the alphabet in another order in every process, and order decides ties.
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     if vocab_size < len(alphabet) + len(CHAT_TOKENS):
         smallest = len(alphabet) + len(CHAT_TOKENS)
         raise ValueError(f"vocab_size must be at least {smallest}, got {vocab_size}")

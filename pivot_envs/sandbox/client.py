@@ -124,21 +124,16 @@ class AgentSandbox(Sandbox):
             SnapshotError: A blob is missing, a path is none, or the loaded workspace differs from
                 the state. The box can still load another state.
         """
-        names = {entry.content for entry in state.files if entry.kind == "file"}
-        missing = sorted(name for name in names if name not in state.blobs)
-        if missing:
-            raise SnapshotError(f"the state lacks {len(missing)} blobs, such as {missing[0]!r:.20}")
+        self._take_blobs(state)
         entries = [(entry.path, entry.kind, entry.mode, entry.content) for entry in state.files]
         request = {"op": "load", "entries": entries, "shell": _sendable(state.shell)}
         header, _ = self._ask(request, expected=("value",))
         if "needed" in header:
-            blobs = [state.blobs[name] for name in header["needed"]]
+            blobs = [self._blobs[name] for name in header["needed"]]
             header, _ = self._ask({}, blobs, expected=("value",))
         if "error" in header:
             self._must_forget = True
             raise SnapshotError(f"the state cannot be loaded: {header['error']}")
-        for name in names:
-            self._remember(name, state.blobs[name])
         self._entries = {entry.path: entry for entry in state.files}
         self._sorted = None
 
@@ -222,6 +217,17 @@ class AgentSandbox(Sandbox):
         if name not in self._blobs:
             self._blobs[name] = blob
             self._cached_bytes += len(blob)
+
+    def _take_blobs(self, state: SandboxState) -> None:
+        """Remember a state's blobs; each is hashed when it is first seen."""
+        names = {entry.content for entry in state.files if entry.kind == "file"}
+        for name in names - self._blobs.keys():
+            blob = state.blobs.get(name)
+            if blob is None:
+                raise SnapshotError(f"the state lacks the blob {name!r:.20}")
+            if sha256(blob) != name:
+                raise SnapshotError(f"the blob {name!r:.20} differs from what its name says")
+            self._remember(name, blob)
 
     def _state(self, shell: str) -> SandboxState:
         if self._sorted is None:

@@ -1,6 +1,5 @@
 """A tiny model that half knows the reverse drill, and what the tests of its learning share."""
 
-import copy
 import functools
 import json
 from collections.abc import Callable, Iterator
@@ -110,9 +109,3 @@ def _pretrain(drill: Drill, episodes: list[Trajectory]) -> None:
         if step >= 60 and step % 10 == 0 and drill.success_rate(policy) >= 0.3:
             return
     raise AssertionError("the base model never got right 3 times in 10")
-
-
-@pytest.fixture
-def student(drill: Drill) -> LLMPolicy:
-    """A copy of the half-right policy with a fresh adapter."""
-    return copy.copy(drill.student())

@@ -30,7 +30,12 @@ class MutantBench:
         self._sandbox.load(self.workspace.state)
 
     def run(
-        self, mutation: Mutation | None, tests: Sequence[str], *, timeout_s: float
+        self,
+        mutation: Mutation | None,
+        tests: Sequence[str],
+        *,
+        timeout_s: float,
+        options: Sequence[str] = (),
     ) -> TestReport:
         """Run tests with a mutation, or without one; the release is whole again afterwards.
 
@@ -38,10 +43,10 @@ class MutantBench:
             SandboxError: The sandbox failed.
         """
         if mutation is None:
-            return self._sandbox.run_tests(tests, timeout_s=timeout_s)
+            return self._sandbox.run_tests(tests, timeout_s=timeout_s, options=options)
         text = self.workspace.text(mutation.path)
         self._sandbox.write_file(mutation.path, apply_mutation(text, mutation).encode())
         try:
-            return self._sandbox.run_tests(tests, timeout_s=timeout_s)
+            return self._sandbox.run_tests(tests, timeout_s=timeout_s, options=options)
         finally:
             self._sandbox.write_file(mutation.path, text.encode())

@@ -186,19 +186,33 @@ def _mutate(bench: MutantBench, job: _Job) -> tuple[list[CodingTask], Counter[st
     for mutation in order if tests else ():
         if len(tasks) == job.per_function:
             break
-        report = bench.run(mutation, tests, timeout_s=timeout_s)
-        flaw = _flaw(report, tests)
-        if flaw is None:
-            again = bench.run(mutation, tests, timeout_s=timeout_s)
-            steady = [test for test in tests if again.outcomes.get(test) == report.outcomes[test]]
-            failing = [test for test in steady if report.outcomes[test] in ("failed", "error")]
-            flaw = None if failing else "flaky"
-        if flaw is not None:
-            dropped[flaw] += 1
-            continue
-        passing = [test for test in steady if report.outcomes[test] == "passed"]
-        tasks.append(_task(job, mutation, failing, passing, report.output))
+        found = _try_mutation(bench, job, mutation, tests, timeout_s)
+        if isinstance(found, CodingTask):
+            tasks.append(found)
+        else:
+            dropped[found] += 1
     return tasks, dropped
+
+
+def _try_mutation(
+    bench: MutantBench, job: _Job, mutation: Mutation, tests: Sequence[str], timeout_s: float
+) -> CodingTask | str:
+    """Return the task that a mutation makes, or why it makes none."""
+    # For each traceback pytest parses whole files, which can take longer than the tests.
+    report = bench.run(mutation, tests, timeout_s=timeout_s, options=("--tb=no",))
+    flaw = _flaw(report, tests)
+    if flaw is not None:
+        return flaw
+    again = bench.run(mutation, tests, timeout_s=timeout_s, options=("--tb=no",))
+    steady = [test for test in tests if again.outcomes.get(test) == report.outcomes[test]]
+    failing = [test for test in steady if report.outcomes[test] in ("failed", "error")]
+    if not failing:
+        return "flaky"
+    alone = bench.run(mutation, failing[:1], timeout_s=_TIMEOUT_S)
+    if alone.outcomes.get(failing[0]) not in ("failed", "error"):
+        return "flaky"
+    passing = [test for test in steady if report.outcomes[test] == "passed"]
+    return _task(job, mutation, failing, passing, alone.output)
 
 
 def _draw(function: SourceFunction, seed: int) -> list[Mutation]:

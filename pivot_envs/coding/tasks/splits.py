@@ -1,63 +1,56 @@
-"""Splits: which tasks are learned from and which are held out."""
+"""Splits: which tasks are learned from and which are held out.
 
-import random
-from collections import defaultdict
+A split follows from a task's identity alone, so that it is the same whichever tasks are built,
+and so that training text can leave out what is held out before any task exists.
+"""
+
+import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
 
-from pivot_envs.coding.task import CodingTask, Split
+from pivot_envs.coding.task import CodingTask, Mutation, Split
+
+UNSEEN_FUNCTIONS = 0.12
+"""Share of the functions that are held out whole."""
+TEST_SPANS = 0.2
+"""Share of the changed spans that are held out of the other functions."""
 
 
-def assign_splits(
-    tasks: Sequence[CodingTask],
-    *,
-    seed: int,
-    unseen_functions: float = 0.12,
-    test_mutations: float = 0.2,
-) -> tuple[CodingTask, ...]:
-    """Give every task its split, in the order given.
+def split_of(package: str, function: str, mutation: Mutation, *, seed: int = 0) -> Split:
+    """Return the split of a mutation.
 
-    All tasks of an ``unseen`` function are unseen. Every function with ``test`` tasks has
-    ``train`` tasks too, and tasks that change the same span are on the same side.
+    All mutations of an ``unseen`` function are unseen. In the others, mutations that change the
+    same span are on the same side.
 
     Args:
-        tasks: Tasks of any packages; the splits that they have do not count.
-        seed: The same tasks and seed give the same splits.
-        unseen_functions: Share of each package's functions held out whole.
-        test_mutations: Share of the changed spans held out of the other functions.
+        package: Name of the package; releases share their splits.
+        function: ``path/to/file.py::Class.method``.
+        mutation: The bug.
+        seed: Another seed gives other splits.
     """
-    functions: defaultdict[str, defaultdict[str, list[CodingTask]]] = defaultdict(
-        lambda: defaultdict(list)
+    if _draw(seed, package, function) < UNSEEN_FUNCTIONS:
+        return "unseen"
+    span = (mutation.original, str(mutation.column), str(mutation.line))
+    return "test" if _draw(seed, package, function, *span) < TEST_SPANS else "train"
+
+
+def assign_splits(tasks: Sequence[CodingTask], *, seed: int = 0) -> tuple[CodingTask, ...]:
+    """Give every task its split, in the order given.
+
+    ``test`` tasks of a function that has no ``train`` task among ``tasks`` are dropped: they would
+    be no unseen mutations of a known function.
+    """
+    split = [
+        replace(task, split=split_of(task.package, task.function, task.mutation, seed=seed))
+        for task in tasks
+    ]
+    known = {(task.package, task.function) for task in split if task.split == "train"}
+    return tuple(
+        task for task in split if task.split != "test" or (task.package, task.function) in known
     )
-    for task in tasks:
-        functions[f"{task.package}=={task.version}"][task.function].append(task)
-    splits: dict[str, Split] = {}
-    for package, by_function in sorted(functions.items()):
-        generator = random.Random(f"{seed}/{package}")
-        names = sorted(by_function)
-        generator.shuffle(names)
-        held_out = round(unseen_functions * len(names))
-        for name in names[:held_out]:
-            splits.update((task.task_id, "unseen") for task in by_function[name])
-        for name in names[held_out:]:
-            splits.update(_within_function(by_function[name], generator, test_mutations))
-    return tuple(replace(task, split=splits[task.task_id]) for task in tasks)
 
 
-def _within_function(
-    tasks: Sequence[CodingTask], generator: random.Random, share: float
-) -> dict[str, Split]:
-    spans: defaultdict[tuple[int, int, str], list[CodingTask]] = defaultdict(list)
-    for task in tasks:
-        place = task.mutation
-        spans[place.line, place.column, place.original].append(task)
-    order = sorted(spans)
-    generator.shuffle(order)
-    # Rounding by chance keeps the share right over many functions with few spans each.
-    count = min(int(share * len(order) + generator.random()), len(order) - 1)
-    test = set(order[:count])
-    return {
-        task.task_id: "test" if span in test else "train"
-        for span, group in spans.items()
-        for task in group
-    }
+def _draw(seed: int, *identity: str) -> float:
+    """Return a number in [0, 1) that depends on nothing but the arguments."""
+    digest = hashlib.sha256("\0".join([str(seed), *identity]).encode()).digest()
+    return int.from_bytes(digest[:6], "big") / 2**48

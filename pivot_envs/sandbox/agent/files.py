@@ -25,10 +25,13 @@ class Files:
             OSError: There is no regular file.
         """
         descriptor = self._open(path, os.O_RDONLY | os.O_NONBLOCK)
-        with open(descriptor, "rb") as file:
+        try:
             if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-                raise FileNotFoundError(f"{path} is no regular file")
-            return file.read()
+                raise FileNotFoundError(f"{path!r} is no regular file")
+            with open(descriptor, "rb", closefd=False) as file:
+                return file.read()
+        finally:
+            os.close(descriptor)
 
     def write(self, path: str, content: bytes) -> None:
         """Write a regular file in place; missing folders are created.
@@ -38,11 +41,15 @@ class Files:
             OSError: It cannot be written.
         """
         descriptor = self._open(path, os.O_WRONLY | os.O_NONBLOCK, create=True)
-        with open(descriptor, "wb") as file:
+        try:
             if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-                raise ValueError(f"{path} is no regular file")
-            file.truncate(0)
-            file.write(content)
+                raise ValueError(f"{path!r} is no regular file")
+            os.ftruncate(descriptor, 0)
+            view = memoryview(content)
+            while view:
+                view = view[os.write(descriptor, view) :]
+        finally:
+            os.close(descriptor)
 
     def _open(self, path: str, flags: int, create: bool = False) -> int:
         """Open a file by names alone, so that no link planted meanwhile leads outside."""

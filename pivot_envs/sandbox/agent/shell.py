@@ -182,7 +182,8 @@ class Shell:
             self._box.runtime_file(name, _encode(source) + b"\n")
         path = os.path.join(self._box.runtime, name or "command")
         noise = " 2>/dev/null" if quiet else ""
-        status = f"(exit {self.exit_status}); " if self.exit_status and not quiet else ""
+        is_silent = quiet or self._last is None or self._last.notices_failures()
+        status = f"(exit {self.exit_status}); " if self.exit_status and not is_silent else ""
         token = secrets.token_hex(8)
         self._send(
             f'{{ \\builtin eval "{status}$(<{path})"; }} </dev/null {_CONTROL}>&-{noise}\n'

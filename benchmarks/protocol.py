@@ -1,0 +1,166 @@
+"""Protocol, every number of the comparison, fixed before its runs, and the tasks that it draws."""
+
+import random
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from benchmarks.corpus import is_for_pretraining
+from pivot_envs.coding.task import CodingTask
+from pivot_envs.errors import TaskError
+
+
+@dataclass(frozen=True, slots=True)
+class Protocol:
+    """What is run and how much of it. ``benchmarks/README.md`` says what each number is for."""
+
+    demonstrations: int
+    """Training tasks, with one demonstration each."""
+    turn_budget: int
+    """Rollout turns that an RL arm may spend on learning, profiling included."""
+    seeds: int
+    """How often each arm is run."""
+    profile_samples: int
+    """Actions tried in each profiled state."""
+    test_tasks: int
+    """Unseen mutations of known functions; the headline."""
+    test_samples: int
+    """Episodes of each test task at T=1; greedy adds one more."""
+    unseen_tasks: int
+    """Tasks of functions that no one was trained on."""
+    unseen_samples: int
+    validation_tasks: int
+    """Tasks for the learning curves, from the training pool but without demonstrations."""
+    validation_samples: int
+    validate_every_turns: int
+    """Learning turns between two points of a learning curve."""
+    drills: int
+    """Out-of-domain tasks of each family."""
+    profile_share: float = 0.5
+    """Largest share of the turn budget that profiling may use; states are drawn to fit."""
+    max_mean: float = 0.9
+    """States that succeed at least this often are too easy to be pivots."""
+    balance_tools: bool = True
+    """Keep no more pivots of one tool than of all the others together."""
+    e2e_groups: int = 4
+    """Groups of a step from the beginning of tasks."""
+    pivot_groups: int = 8
+    """Groups of a step from pivots."""
+    group_size: int = 8
+    """Rollouts of each group."""
+    rl_learning_rate: float = 5e-4
+    kl_coef: float = 0.05
+    sft_learning_rate: float = 5e-4
+    sft_epochs: int = 3
+    sft_batch: int = 16
+    """Demonstrations in each step of SFT."""
+    max_turns: int = 8
+    """Turns of a coding episode."""
+    max_new_tokens: int = 64
+    """Longest action in tokens."""
+    drill_size: int = 6
+    pool_size: int = 16
+    """Sandboxes that run side by side."""
+    threads: int = 2
+    """Threads of the model."""
+    draw_seed: int = 0
+    """Seed of the draws of tasks, and of the demonstrator."""
+
+    @property
+    def sft_steps(self) -> int:
+        """Steps of SFT if every training task gave a demonstration."""
+        return -(-self.sft_epochs * self.demonstrations // self.sft_batch)
+
+    @property
+    def profiled_states(self) -> int:
+        """Most states whose profile fits into its share of the budget."""
+        return int(self.turn_budget * self.profile_share) // self.profile_samples
+
+
+PRESETS: Mapping[str, Protocol] = {
+    "quick": Protocol(
+        demonstrations=32,
+        turn_budget=1000,
+        seeds=1,
+        profile_samples=4,
+        test_tasks=32,
+        test_samples=2,
+        unseen_tasks=16,
+        unseen_samples=2,
+        validation_tasks=12,
+        validation_samples=2,
+        validate_every_turns=250,
+        drills=64,
+    ),
+    "full": Protocol(
+        demonstrations=64,
+        turn_budget=4000,
+        seeds=3,
+        profile_samples=8,
+        test_tasks=96,
+        test_samples=4,
+        unseen_tasks=48,
+        unseen_samples=4,
+        validation_tasks=24,
+        validation_samples=2,
+        validate_every_turns=500,
+        drills=64,
+    ),
+}
+
+DRILL_FAMILIES = ("lookup", "reverse")
+"""The two out-of-domain families of ``pivot/Drill-v0``."""
+
+
+@dataclass(frozen=True, slots=True)
+class TaskDraw:
+    """Ids of the tasks of each set; no task is in two of them."""
+
+    train: tuple[str, ...]
+    """Demonstrated and trained on."""
+    validation: tuple[str, ...]
+    """From the same pool; decides the learning curves and nothing else."""
+    test: tuple[str, ...]
+    unseen: tuple[str, ...]
+    drills: Mapping[str, tuple[str, ...]]
+    """Drill ids by family."""
+
+    @property
+    def coding(self) -> tuple[str, ...]:
+        """All coding tasks."""
+        return self.train + self.validation + self.test + self.unseen
+
+
+def draw_tasks(tasks: Iterable[CodingTask], protocol: Protocol) -> TaskDraw:
+    """Draw the tasks of every set; a set is smaller than asked for where the file has too few.
+
+    Training and validation tasks are ``train`` tasks that the base model was not pretrained on.
+
+    Raises:
+        TaskError: A set is empty.
+    """
+    pools: dict[str, list[str]] = {"train": [], "test": [], "unseen": []}
+    for task in tasks:
+        if task.split == "train" and is_for_pretraining(task.package, task.function, task.mutation):
+            continue
+        pools[task.split].append(task.task_id)
+    for name, pool in pools.items():
+        pool.sort()
+        random.Random(f"{protocol.draw_seed} {name}").shuffle(pool)
+    demonstrated = protocol.demonstrations
+    draw = TaskDraw(
+        train=tuple(pools["train"][:demonstrated]),
+        validation=tuple(pools["train"][demonstrated : demonstrated + protocol.validation_tasks]),
+        test=tuple(pools["test"][: protocol.test_tasks]),
+        unseen=tuple(pools["unseen"][: protocol.unseen_tasks]),
+        drills={
+            family: tuple(f"{family}-{protocol.drill_size}-{n}" for n in range(protocol.drills))
+            for family in DRILL_FAMILIES
+        },
+    )
+    for name in ("train", "validation", "test", "unseen"):
+        if not getattr(draw, name):
+            raise TaskError(
+                f"expected tasks for the set {name!r}, got none; build a larger task file with "
+                "python -m pivot_envs.coding build"
+            )
+    return draw

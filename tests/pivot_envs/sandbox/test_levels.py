@@ -1,0 +1,76 @@
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import pivot_envs
+from pivot_envs.errors import SandboxUnavailableError
+from pivot_envs.sandbox.embedded import EmbeddedSandbox
+
+PROGRAM = """
+import sys
+from pivot_envs.sandbox.embedded import EmbeddedSandbox
+
+class Box(EmbeddedSandbox):
+    levels = (sys.argv[1],)
+
+with Box(unsafe=True) as box:
+    assert box.level == sys.argv[1], box.level
+    box.write_file("test_a.py", b"def test_a(): pass\\n")
+    box.run("mkdir sub; cd sub; X=kept; setsid sleep 61.5 &", timeout_s=5)
+    state = box.save()
+    assert state.shell.startswith("cd -- '/workspace/sub'"), state.shell
+    result = box.run("X=lost; setsid sleep 62.5 & sleep 62.5", timeout_s=0.3)
+    assert result.timed_out, result
+    assert box.run("pgrep -fc '^sleep 62.5'; echo $X", timeout_s=5).output == "0\\nkept\\n"
+    box.load(state)
+    result = box.run("pgrep -fc '^sleep 61.5'; ls; pwd; ls ..; ulimit -v", timeout_s=5)
+    assert result.output.startswith("0\\n") and result.output.endswith("test_a.py\\n1048576\\n")
+    assert box.save().files == state.files
+    assert box.run_tests(["test_a.py"], timeout_s=30).outcomes == {"test_a.py::test_a": "passed"}
+print("done")
+"""
+
+
+def reachable_python() -> str | None:
+    """Return an interpreter that any user can run, of the version whose packages we have."""
+    version = f"python{sys.version_info.major}.{sys.version_info.minor}"
+    for name in (sys.executable, shutil.which(version, path="/usr/bin:/usr/local/bin")):
+        if name and all(folder.stat().st_mode & 1 for folder in Path(name).resolve().parents):
+            return name
+    return None
+
+
+@pytest.mark.parametrize("as_root", [False, True])
+@pytest.mark.parametrize("level", ["namespaces", "rlimits"])
+def test_each_level_works_for_root_and_for_a_normal_user(level: str, as_root: bool) -> None:
+    python = reachable_python()
+    is_root = os.geteuid() == 0
+    if python is None or (as_root and not is_root):
+        pytest.skip("needs to be root, with an interpreter that every user can reach")
+    packages = Path(pytest.__file__).parents[1]
+    source = Path(pivot_envs.__file__).parents[1]
+    user = {"user": 65534, "group": 65534, "extra_groups": []} if is_root and not as_root else {}
+    run = subprocess.run(
+        [python, "-c", PROGRAM, level],
+        env={"PYTHONPATH": f"{source}:{packages}", "PATH": "/usr/bin:/bin"},
+        cwd="/",
+        capture_output=True,
+        text=True,
+        check=False,
+        **user,
+    )
+    if level == "namespaces" and "SandboxUnavailableError" in run.stderr:
+        pytest.skip(run.stderr.splitlines()[-1])
+    assert run.stdout == "done\n", run.stderr
+
+
+def test_without_isolation_nothing_starts_unless_it_is_asked_for() -> None:
+    class Unisolated(EmbeddedSandbox):
+        levels = ("rlimits",)
+
+    with pytest.raises(SandboxUnavailableError, match="unsafe=True"):
+        Unisolated().start()
