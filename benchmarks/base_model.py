@@ -17,11 +17,11 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 import tyro
 from numpy.typing import NDArray
 from rich.progress import Progress
 from torch import Tensor
+from torch.nn import functional
 
 from benchmarks.corpus import OBSERVATION_WEIGHT, Row
 from benchmarks.corpus_builder import (
@@ -109,7 +109,7 @@ def weighted_loss(model: Any, ids: Tensor, weights: Tensor) -> Tensor:
     hidden = model.model(input_ids=ids).last_hidden_state[:, :-1]
     chosen = weights[:, 1:] > 0
     logits = model.lm_head(hidden[chosen]).float()
-    losses = F.cross_entropy(logits, ids[:, 1:][chosen], reduction="none")
+    losses = functional.cross_entropy(logits, ids[:, 1:][chosen], reduction="none")
     return (losses * weights[:, 1:][chosen]).sum() / weights[:, 1:].sum()
 
 
@@ -142,7 +142,9 @@ def learning_rate_scale(step: int, tokens: float, config: BaseModelConfig) -> fl
     return warm * max(0.0, min(1.0, left))
 
 
-def train(model: Any, rows: Mapping[str, Sequence[Row]], config: BaseModelConfig) -> Mapping[str, Any]:
+def train(
+    model: Any, rows: Mapping[str, Sequence[Row]], config: BaseModelConfig
+) -> Mapping[str, Any]:
     """Train until the tokens are used up; return what the model card says of it."""
     optimizers = Optimizers(model, config.matrix_lr, config.other_lr)
     checkpoint = config.work / "checkpoint.pt"
@@ -184,7 +186,7 @@ def _run_steps(
         ids, weights = pad(next(batches))
         with torch.autocast("cpu", dtype=torch.bfloat16):
             loss = weighted_loss(model, ids, weights)
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizers.step(learning_rate_scale(int(state["step"]), state["tokens"], config))
         losses.append(loss.item())
@@ -231,7 +233,9 @@ def main(config: BaseModelConfig) -> None:
     recipe = {key: str(value) for key, value in dataclasses.asdict(config).items()}
     facts = {"recipe": recipe, "corpus_sha256": corpus.sha256, "training": dict(state)}
     (config.out / "recipe.json").write_text(json.dumps(facts, indent=2) + "\n")
-    print(f"{config.out}: {math.ceil(sum(p.numel() for p in model.parameters()) / 1e3)}k parameters")
+    print(
+        f"{config.out}: {math.ceil(sum(p.numel() for p in model.parameters()) / 1e3)}k parameters"
+    )
 
 
 if __name__ == "__main__":

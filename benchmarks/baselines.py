@@ -103,9 +103,7 @@ class RandomEditor:
             return ToolCall("submit", {})
         return ToolCall("bash" if turns == 1 else "view", {})
 
-    def _edit(
-        self, lines: Mapping[int, str], edit: "LineEdit", changed: Sequence[int]
-    ) -> ToolCall:
+    def _edit(self, lines: Mapping[int, str], edit: "LineEdit", changed: Sequence[int]) -> ToolCall:
         """Edit a line and undo ``changed`` with it, or undo alone if hidden lines are between."""
         after = {**lines, edit.line: edit.text}
         first, last = min([edit.line, *changed]), max([edit.line, *changed])
@@ -118,9 +116,9 @@ class RandomEditor:
 def _written(calls: Sequence[Mapping[str, Any]]) -> list[dict[int, str]]:
     """Return what each edit wrote by line; where there was none, one that wrote nothing."""
     edits = [call["arguments"] for call in calls if call["name"] == "edit"]
-    return [
-        dict(enumerate(edit["text"].split("\n"), start=edit["start"])) for edit in edits
-    ] or [{}]
+    return [dict(enumerate(edit["text"].split("\n"), start=edit["start"])) for edit in edits] or [
+        {}
+    ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,9 +180,7 @@ def _edits(
     return None
 
 
-def _line_edit(
-    lines: Mapping[int, str], number: int, mutation: Mutation, indent: int
-) -> LineEdit:
+def _line_edit(lines: Mapping[int, str], number: int, mutation: Mutation, indent: int) -> LineEdit:
     start = mutation.column + indent
     end = start + len(mutation.original)
     line = lines[number]

@@ -4,19 +4,21 @@ Nothing of a held-out task is in it: mutations of the ``test`` split are left ou
 and functions of the ``unseen`` split appear in no source.
 """
 
+import hashlib
 import json
 import random
 import sysconfig
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.rehearsal import RehearsalEnv
-from pivot_agents.chat import ChatFormat
 from pivot_agents.expert import CodingExpert, edit_call
 from pivot_agents.policy import Context
 from pivot_envs import Message, ToolCall
@@ -24,7 +26,7 @@ from pivot_envs.coding.task import CodingTask, Mutation
 from pivot_envs.coding.tasks.mutations import SourceFunction
 from pivot_envs.coding.tasks.mutations import find_functions as find_mutations
 from pivot_envs.coding.tasks.splits import split_of
-from pivot_envs.coding.view import find_function, show_function
+from pivot_envs.coding.view import FunctionSpan, find_function, show_function
 from pivot_envs.coding.workspace import Workspace, apply_mutation, revert_mutation
 from pivot_envs.drill import MAX_SIZE, DrillTask
 
@@ -52,21 +54,15 @@ class Code:
     functions: tuple[SourceFunction, ...]
 
 
-def encode_row(chat: ChatFormat, messages: Sequence[Message], skip: Iterable[int] = ()) -> Row:
-    """Encode a conversation; the actions at the indices in ``skip`` are not imitated."""
-    skipped = set(skip)
+def encode_row(tokenizer: Any, messages: Sequence[Message]) -> Row:
+    """Encode a conversation as the project's chat template does, message by message."""
     ids: list[int] = []
     actions: list[bool] = []
-    for index, message in enumerate(messages):
-        if message.role == "assistant":
-            new = chat.completion_ids(message.content)
-            imitated = index not in skipped
-        else:
-            following = messages[index : index + 1]
-            new = chat.continued_ids(ids, following) if ids else chat.rendered_ids(following)
-            new, imitated = new[len(ids) :], False
-        ids += new
-        actions += [imitated] * len(new)
+    for message in messages:
+        role = tokenizer.convert_tokens_to_ids(f"<|{message.role}|>")
+        content = tokenizer.encode(message.content, add_special_tokens=False)
+        ids += [role, *content, tokenizer.eos_token_id]
+        actions += [False, *[message.role == "assistant"] * (len(content) + 1)]
     return Row(np.asarray(ids, dtype=np.uint16), np.asarray(actions, dtype=np.bool_))
 
 
@@ -104,6 +100,11 @@ def package_code(workspace: Workspace) -> Iterator[Code]:
         yield Code(path, text, tuple(functions))
 
 
+@cache
+def _span(code: Code, function: str) -> FunctionSpan | None:
+    return find_function(code.text, function)
+
+
 def repair_drill(
     code: Code, function: SourceFunction, bugs: int, generator: random.Random
 ) -> tuple[Message, ...] | None:
@@ -113,12 +114,12 @@ def repair_drill(
         by_line[mutation.line].append(mutation)
     lines = generator.sample(sorted(by_line), min(bugs, len(by_line)))
     chosen = [generator.choice(by_line[line]) for line in sorted(lines)]
+    span = _span(code, function.name)
+    if not chosen or span is None:
+        return None
     text = code.text
     for mutation in chosen:
         text = apply_mutation(text, mutation)
-    span = find_function(text, function.name)
-    if not chosen or span is None:
-        return None
     title = f"{code.path}::{function.name}"
     messages = [
         Message("user", f"{len(chosen)} bugs in {function.name}."),
@@ -195,8 +196,6 @@ def drill_words(code: Sequence[Code]) -> list[str]:
 
 def corpus_hash(rows: Iterable[Row]) -> str:
     """Return the SHA-256 of all token ids, in order."""
-    import hashlib
-
     digest = hashlib.sha256()
     for row in rows:
         digest.update(row.token_ids.tobytes())
@@ -205,7 +204,9 @@ def corpus_hash(rows: Iterable[Row]) -> str:
 
 def tool_call_pieces() -> tuple[str, ...]:
     """Return the fixed parts of tool calls that the tokenizer keeps whole."""
-    empty = tuple(json.dumps({"name": name, "arguments": {}}) for name in ("view", "bash", "submit", "look"))
+    empty = tuple(
+        json.dumps({"name": name, "arguments": {}}) for name in ("view", "bash", "submit", "look")
+    )
     opened = (
         '{"name": "edit", "arguments": {"line": ',
         '{"name": "edit", "arguments": {"start": ',

@@ -2,6 +2,7 @@
 
 import json
 import random
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,7 +31,6 @@ from benchmarks.corpus import (
     tool_call_pieces,
 )
 from benchmarks.rehearsal import RehearsalEnv, passed_output
-from pivot_agents.chat import ChatFormat
 from pivot_agents.tiny import train_tokenizer
 from pivot_envs import Message, ToolCall
 from pivot_envs.coding.source import fetch_source
@@ -44,7 +44,14 @@ MAX_TOKENS = 448
 """Longer rows are left out."""
 OUTPUT_CHARS = 600
 """Longest observation in the corpus and in the benchmarks, in characters."""
-ROWS = {"library": 24_000, "package": 16_000, "episode": 4, "look_up": 6_000, "copying": 3_000, "text": 4_000}
+ROWS = {
+    "library": 14_000,
+    "package": 12_000,
+    "episode": 4,
+    "look_up": 6_000,
+    "copying": 3_000,
+    "text": 3_000,
+}
 """Rows of each kind; for ``episode``, demonstrations of each training task."""
 RECORDED_RUNS = 400
 """Training tasks whose failing test run is recorded, for demonstrations that run tests first."""
@@ -70,15 +77,17 @@ EPISODES: Mapping[str, float] = {
 
 RELEASES = (("more-itertools", "10.7.0"), ("sqlparse", "0.5.3"))
 
-LIBRARY = """
-argparse ast bisect calendar cmd codecs collections/__init__ colorsys configparser contextlib copy csv dataclasses
-datetime difflib dis email/utils email/header enum fileinput fnmatch fractions ftplib functools gettext getopt glob
-graphlib gzip heapq html/parser http/cookies imaplib inspect ipaddress json/decoder json/encoder keyword linecache
-logging/__init__ mailbox mimetypes netrc numbers operator optparse pathlib pickletools plistlib poplib posixpath pprint
-queue quopri random reprlib sched selectors shelve shlex shutil smtplib socketserver statistics string stringprep tarfile
-tempfile textwrap threading timeit tokenize trace traceback types typing urllib/parse urllib/robotparser uuid warnings
-wave weakref xml/dom/minidom zipfile _collections_abc _markupbase _strptime
-""".split()
+LIBRARY = re.findall(
+    r"\S+",
+    """
+    bisect calendar cmd codecs colorsys configparser contextlib copy csv dataclasses
+    email/utils fnmatch fractions functools gettext graphlib heapq html/parser http/cookies
+    json/decoder json/encoder linecache logging/__init__ mimetypes netrc numbers pathlib
+    plistlib posixpath pprint queue random reprlib sched selectors shlex shutil statistics
+    string tempfile textwrap threading timeit tokenize trace traceback types urllib/parse uuid
+    weakref _collections_abc _strptime
+    """,
+)
 
 
 @dataclass(frozen=True)
@@ -96,7 +105,7 @@ def build_drills(folder: Path, seed: int) -> None:
     missing = [kind for kind in DRILLS if not (folder / f"{kind}.npz").exists()]
     if not missing and (folder / "tokenizer").exists():
         return
-    library = [each for each in track(library_code(LIBRARY), "library", len(LIBRARY))]
+    library = list(track(library_code(LIBRARY), "library", len(LIBRARY)))
     workspaces = [Workspace.of(fetch_source(*release)) for release in RELEASES]
     packages = [code for workspace in workspaces for code in package_code(workspace)]
     if not (folder / "tokenizer").exists():
@@ -104,24 +113,26 @@ def build_drills(folder: Path, seed: int) -> None:
         tokenizer = train_tokenizer(texts, VOCAB_SIZE)
         tokenizer.add_tokens([AddedToken(p, normalized=False) for p in tool_call_pieces()])
         tokenizer.save_pretrained(folder / "tokenizer")
-    chat = ChatFormat(AutoTokenizer.from_pretrained(folder / "tokenizer"))
+    tokenizer = AutoTokenizer.from_pretrained(folder / "tokenizer")
     makers = _makers(library, packages)
     for kind in missing:
         generator = random.Random(f"{seed} {kind}")
         drawn = (makers[kind](generator) for _ in track(range(ROWS[kind]), kind))
-        _save_rows(folder / f"{kind}.npz", _encoded(chat, drawn))
+        _save_rows(folder / f"{kind}.npz", _encoded(tokenizer, drawn))
 
 
 def build_episodes(folder: Path, tasks_path: str | None, seed: int) -> None:
     """Render the expert's episodes on the training tasks into ``folder``, unless they are there."""
     if (folder / "episode.npz").exists():
         return
-    chat = ChatFormat(AutoTokenizer.from_pretrained(folder / "tokenizer"))
+    tokenizer = AutoTokenizer.from_pretrained(folder / "tokenizer")
     tasks = TaskSet(tasks_path, split="train")
     every = (tasks[task_id] for task_id in tasks.ids)
     train = [t for t in every if is_for_pretraining(t.package, t.function, t.mutation)]
     records = _record_runs(folder, tasks_path, train, seed)
-    _save_rows(folder / "episode.npz", _encoded(chat, _episodes(tasks_path, train, records, seed)))
+    _save_rows(
+        folder / "episode.npz", _encoded(tokenizer, _episodes(tasks_path, train, records, seed))
+    )
 
 
 def load_corpus(folder: Path) -> Corpus:
@@ -163,11 +174,9 @@ def _makers(
     }
 
 
-def _encoded(
-    chat: ChatFormat, conversations: Iterator[tuple[Message, ...] | None]
-) -> Iterator[Row]:
+def _encoded(tokenizer: Any, conversations: Iterator[tuple[Message, ...] | None]) -> Iterator[Row]:
     for messages in conversations:
-        row = encode_row(chat, messages) if messages else None
+        row = encode_row(tokenizer, messages) if messages else None
         if row is not None and len(row.token_ids) <= MAX_TOKENS:
             yield row
 

@@ -9,6 +9,7 @@ from pivot_agents.accounting import TurnCounter
 from pivot_agents.policy import Policy
 from pivot_agents.pool import EnvPool, Start
 from pivot_agents.rollout import rollout
+from pivot_envs.trajectory import Trajectory
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,25 +83,20 @@ def evaluate(
     """
     counter = counter or TurnCounter()
     before = counter["evaluate"].turns
-    episodes = rollout(
-        pool,
-        policy,
-        [start for start in starts for _ in range(samples_per_start)],
-        horizon=horizon,
-        counter=counter,
-        on_turn=on_turn,
-    )
-    by_start = [
-        episodes[number * samples_per_start : (number + 1) * samples_per_start]
-        for number in range(len(starts))
-    ]
+    repeated = [start for start in starts for _ in range(samples_per_start)]
+    episodes = rollout(pool, policy, repeated, horizon=horizon, counter=counter, on_turn=on_turn)
+    size = samples_per_start
+    by_start = [episodes[at : at + size] for at in range(0, len(episodes), size)]
     return EvaluationResult(
-        task_ids=tuple(
-            next((one.task_id for one in tries if one.task_id), "") for tries in by_start
-        ),
+        task_ids=tuple(_task_id(tries) for tries in by_start),
         successes=tuple(
             tuple(one.is_success for one in tries if one.infra_error is None) for tries in by_start
         ),
         infra_errors=sum(one.infra_error is not None for one in episodes),
         turns=counter["evaluate"].turns - before,
     )
+
+
+def _task_id(tries: Sequence[Trajectory]) -> str:
+    """Return the task of episodes from one start; those that could not begin do not know it."""
+    return next((one.task_id for one in tries if one.task_id), "")

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from pivot_agents import lora
@@ -14,6 +15,8 @@ from pivot_agents.generation import SamplingConfig, sample
 from pivot_agents.kv_cache import PrefixStore
 from pivot_agents.policy import Completion, Context
 from pivot_envs.errors import ModelError
+
+_STORED_TOKENS_PER_ROW = 512
 
 
 class LLMPolicy:
@@ -32,7 +35,6 @@ class LLMPolicy:
         max_new_tokens: int = 64,
         seed: int = 0,
         batch_size: int = 64,
-        stored_tokens: int = 32_768,
     ) -> None:
         """Wrap a loaded model.
 
@@ -43,7 +45,6 @@ class LLMPolicy:
             max_new_tokens: Longest completion.
             seed: Seed of the sampling generator.
             batch_size: Most rows that are sampled together.
-            stored_tokens: How many tokens' keys and values are kept between turns.
 
         Raises:
             ModelError: The tokenizer has no chat template or end token.
@@ -64,8 +65,7 @@ class LLMPolicy:
             temperature=temperature,
             batch_size=batch_size,
         )
-        self._stored_tokens = stored_tokens
-        self._store = PrefixStore(stored_tokens)
+        self._store = PrefixStore(batch_size * _STORED_TOKENS_PER_ROW)
         self._weights_version = -1
 
     @classmethod
@@ -81,7 +81,7 @@ class LLMPolicy:
         try:
             tokenizer = AutoTokenizer.from_pretrained(name)
             model = AutoModelForCausalLM.from_pretrained(name)
-        except (OSError, ValueError, KeyError, ImportError) as error:
+        except (OSError, ValueError, KeyError, RuntimeError, ImportError, SafetensorError) as error:
             first_line = str(error).strip().partition("\n")[0]
             raise ModelError(
                 f"expected a folder or a hub id of a causal language model, got {name!r}: "
@@ -115,22 +115,18 @@ class LLMPolicy:
             temperature: 0 takes the most likely token.
             seed: Seed of the new policy's own generator.
         """
-        return LLMPolicy(
-            self.model,
-            self.chat.tokenizer,
-            temperature=temperature,
-            max_new_tokens=self.sampling.max_new_tokens,
-            seed=seed,
-            batch_size=self.sampling.batch_size,
-            stored_tokens=self._stored_tokens,
-        )
+        return self._over(self.model, temperature, seed)
 
     def greedy(self) -> "LLMPolicy":
         """Return a policy that shares the model and takes the most likely token."""
         return self.with_temperature(0.0)
 
-    def with_adapter(self, config: lora.LoRAConfig | None = None) -> "LLMPolicy":
+    def with_adapter(self, config: lora.LoRAConfig | None = None, *, seed: int = 0) -> "LLMPolicy":
         """Return a policy over a copy of the model with a fresh adapter on it.
+
+        Args:
+            config: Shape and seed of the adapter.
+            seed: Seed of the new policy's own sampling generator.
 
         Raises:
             ValueError: The model has an adapter already.
@@ -138,14 +134,16 @@ class LLMPolicy:
         if lora.is_attached(self.model):
             raise ValueError("the model carries an adapter; start from a policy without one")
         model = lora.attach(copy.deepcopy(self.model), config)
+        return self._over(model, self.sampling.temperature, seed)
+
+    def _over(self, model: Any, temperature: float, seed: int) -> "LLMPolicy":
         return LLMPolicy(
             model,
             self.chat.tokenizer,
-            temperature=self.sampling.temperature,
+            temperature=temperature,
             max_new_tokens=self.sampling.max_new_tokens,
-            seed=self.generator.initial_seed(),
+            seed=seed,
             batch_size=self.sampling.batch_size,
-            stored_tokens=self._stored_tokens,
         )
 
     def _forget_old_weights(self) -> None:

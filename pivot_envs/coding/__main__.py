@@ -57,6 +57,8 @@ def build(
         tasks += report.tasks
         write_tasks(out, assign_splits(tasks, seed=config.seed))
     _OUT.print(table)
+    if not tasks:
+        raise TaskError(f"no mutation made a task; {out} is empty")
     _OUT.print(f"{out}: {_split_counts(read_tasks(out))}", markup=False, soft_wrap=True)
 
 

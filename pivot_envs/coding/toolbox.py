@@ -3,7 +3,9 @@
 from pivot_envs.tools import ToolSpec
 
 
-def _schema(properties: dict[str, tuple[str, str]], required: tuple[str, ...] = ()) -> dict[str, object]:
+def _schema(
+    properties: dict[str, tuple[str, str]], required: tuple[str, ...] = ()
+) -> dict[str, object]:
     return {
         "type": "object",
         "properties": {

@@ -2,8 +2,10 @@
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 _DEFINITION = re.compile(r"^(\s*)(?:async\s+)?(def|class)\s+(\w+)")
+_COMPOUND = re.compile(r"^(\s*)(?:if|elif|else|try|except|finally|for|while|with)\b.*:")
 _DOCSTRING = re.compile(r"""^\s*[rRuUbB]{0,2}("{3}|'{3})""")
 
 
@@ -20,6 +22,7 @@ class FunctionSpan:
     """First and last line of a triple-quoted docstring of two lines or more."""
 
 
+@lru_cache(maxsize=64)
 def find_functions(source: str) -> tuple[FunctionSpan, ...]:
     """Find all functions by their indentation, so that a file with a syntax error works too."""
     lines = source.split("\n")
@@ -27,11 +30,14 @@ def find_functions(source: str) -> tuple[FunctionSpan, ...]:
     enclosing: list[tuple[int, str]] = []
     for number, line in enumerate(lines, start=1):
         match = _DEFINITION.match(line)
-        if match is None:
+        block = match or _COMPOUND.match(line)
+        if block is None:
             continue
-        indent = len(match[1])
+        indent = len(block[1])
         while enclosing and enclosing[-1][0] >= indent:
             enclosing.pop()
+        if match is None:
+            continue
         name = ".".join([*(outer for _, outer in enclosing), match[3]])
         enclosing.append((indent, match[3]))
         if match[2] == "def":
@@ -61,7 +67,9 @@ def _block_end(lines: list[str], body: int, indent: int) -> int:
         line = lines[number - 1]
         if not line.strip():
             continue
-        if len(line) - len(line.lstrip()) <= indent and not line.lstrip().startswith((")", "]", "}")):
+        if len(line) - len(line.lstrip()) <= indent and not line.lstrip().startswith(
+            (")", "]", "}")
+        ):
             break
         end = number
     return max(end, docstring[1] if docstring else end)
@@ -93,7 +101,9 @@ def find_function(source: str, name: str) -> FunctionSpan | None:
 def show_lines(source: str, start: int, end: int) -> str:
     """Return the lines from ``start`` to ``end``, each behind its number and a bar."""
     lines = source.split("\n")
-    numbered = [f"{number}|{lines[number - 1]}" for number in range(start, min(end, len(lines)) + 1)]
+    numbered = [
+        f"{number}|{lines[number - 1]}" for number in range(start, min(end, len(lines)) + 1)
+    ]
     return "\n".join(numbered)
 
 

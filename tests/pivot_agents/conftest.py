@@ -82,7 +82,7 @@ def drill() -> Iterator[Drill]:
         right = rollout(pool, ScriptedPolicy(expert), starts, record_snapshots=True)
         wrong = rollout(pool, ScriptedPolicy(copier), starts)
         texts = [text for one in right[:300] for t in one.transitions for text in _texts(t)]
-        policy = LLMPolicy(tiny_model(300), train_tokenizer(texts, 300), max_new_tokens=24)
+        policy = LLMPolicy(tiny_model(300), train_tokenizer(texts, 300), max_new_tokens=32)
         tests = tuple(Start(1_000_000 + seed) for seed in range(128))
         drill = Drill(make_drill, pool, right, policy, tests)
         _pretrain(drill, [*right, *wrong])

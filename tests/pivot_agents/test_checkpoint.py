@@ -52,14 +52,12 @@ def test_a_file_that_is_no_checkpoint_is_refused(trainer, tmp_path):
         trainer.load(tmp_path / "other.pt")
 
 
-def test_a_failed_write_keeps_the_old_checkpoint(trainer, tmp_path, monkeypatch):
+def test_a_failed_write_keeps_the_old_checkpoint(trainer, tmp_path):
     path = tmp_path / "checkpoint.pt"
     trainer.save(path)
     before = path.read_bytes()
-    # A generator cannot be saved: the write breaks off half-way.
-    trainer.config = SFTConfig(max_steps=2, episodes_per_step=2)
-    monkeypatch.setattr(trainer.counter, "as_dict", lambda: {"train": (n for n in [1])})
-    with pytest.raises((CheckpointError, TypeError)):
+    trainer.step = (number for number in [1])  # Cannot be saved: the write breaks off half-way.
+    with pytest.raises(TypeError):
         trainer.save(path)
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]

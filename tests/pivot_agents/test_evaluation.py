@@ -7,12 +7,8 @@ from pivot_agents.accounting import TurnCounter
 from pivot_agents.evaluation import EvaluationResult, evaluate
 from pivot_agents.policy import ScriptedPolicy
 from pivot_agents.pool import EnvPool, Start
+from pivot_envs.drill import DrillTask
 from pivot_envs.errors import InfraError
-
-
-def answer_every_second(context, counts={}):  # noqa: B006
-    counts["turns"] = counts.get("turns", 0) + 1
-    return '{"name": "answer", "arguments": {"text": "%s"}}' % ("1" if counts["turns"] % 2 else "x")
 
 
 def test_success_is_counted_by_task(drill):
@@ -21,8 +17,6 @@ def test_success_is_counted_by_task(drill):
     counter = TurnCounter()
     policy = ScriptedPolicy(lambda _: '{"name": "answer", "arguments": {"text": "1"}}')
     result = evaluate(policy, drill.pool, starts, samples_per_start=2, counter=counter)
-    from pivot_envs.drill import DrillTask
-
     right = [DrillTask.from_id(f"reverse-1-{seed}").solution == "1" for seed in range(12)]
     assert any(right)
     assert result.successes == tuple((one, one) for one in right)

@@ -11,7 +11,8 @@ output.py      what a command printed, bounded
 tree.py        the workspace as a whole: scanning and loading
 blobs.py       the file contents that the agent remembers
 files.py       single files of the workspace
-shell.py       the persistent bash
+bash.py        one bash process that evaluates requests
+shell.py       the persistent bash, which outlives its process
 shell_state.py the saved state of a bash
 runner.py      the warm interpreter that pytest runs are forked from
 warm.py        the program of that interpreter, with code_cache.py beside it

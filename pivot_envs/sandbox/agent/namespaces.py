@@ -18,6 +18,9 @@ _CLONE_NEWIPC = 0x08000000
 _CLONE_NEWUSER = 0x10000000
 _CLONE_NEWPID = 0x20000000
 _CLONE_NEWNET = 0x40000000
+_NEW_NAMESPACES = (
+    _CLONE_NEWUSER | _CLONE_NEWNS | _CLONE_NEWPID | _CLONE_NEWNET | _CLONE_NEWIPC | _CLONE_NEWUTS
+)
 _MS_RDONLY, _MS_NOSUID, _MS_NODEV, _MS_NOEXEC = 1, 2, 4, 8
 _MS_REMOUNT, _MS_BIND, _MS_REC, _MS_PRIVATE = 32, 4096, 16384, 1 << 18
 _MNT_DETACH = 2
@@ -97,34 +100,41 @@ def isolate(layout: Layout, agent: Identity, command: Identity | None) -> int:
     """
     # Any folder will do: only this process sees what is mounted there.
     root = "/tmp"
-    rest = _CLONE_NEWNS | _CLONE_NEWPID | _CLONE_NEWNET | _CLONE_NEWIPC | _CLONE_NEWUTS
     if os.geteuid() == 0:
-        checked("unshare", _CLONE_NEWNS)
-        mount("", "/", flags=_MS_REC | _MS_PRIVATE)
-        owner = agent if command is None else command
-        build_root(root, layout, agent.outside, owner.outside)
-        writer = _IdentityWriter([agent] if command is None else [agent, command])
-        os.setgroups([])
-        os.setresgid(agent.outside, agent.outside, agent.outside)
-        os.setresuid(agent.outside, agent.outside, agent.outside)
-        checked("prctl", _PR_SET_DUMPABLE, 1, 0, 0, 0)
-        checked("unshare", _CLONE_NEWUSER | rest)
-        writer.write()
-        os.setresgid(agent.inside, agent.inside, agent.inside)
-        os.setresuid(agent.inside, agent.inside, agent.inside)
+        _unshare_as_root(root, layout, agent, command)
     else:
-        uid, gid = os.geteuid(), os.getegid()
-        checked("unshare", _CLONE_NEWUSER | rest)
-        _write("/proc/self/setgroups", "deny")
-        _write("/proc/self/uid_map", f"{agent.inside} {uid} 1")
-        _write("/proc/self/gid_map", f"{agent.inside} {gid} 1")
-        mount("", "/", flags=_MS_REC | _MS_PRIVATE)
-        build_root(root, layout, agent.inside, agent.inside)
+        _unshare_as_user(root, layout, agent)
     pid = os.fork()
     if pid == 0:
         die_with_parent()
         _enter(root)
     return pid
+
+
+def _unshare_as_root(root: str, layout: Layout, agent: Identity, command: Identity | None) -> None:
+    checked("unshare", _CLONE_NEWNS)
+    mount("", "/", flags=_MS_REC | _MS_PRIVATE)
+    owner = agent if command is None else command
+    build_root(root, layout, agent.outside, owner.outside)
+    writer = _IdentityWriter([agent] if command is None else [agent, command])
+    os.setgroups([])
+    os.setresgid(agent.outside, agent.outside, agent.outside)
+    os.setresuid(agent.outside, agent.outside, agent.outside)
+    checked("prctl", _PR_SET_DUMPABLE, 1, 0, 0, 0)
+    checked("unshare", _NEW_NAMESPACES)
+    writer.write()
+    os.setresgid(agent.inside, agent.inside, agent.inside)
+    os.setresuid(agent.inside, agent.inside, agent.inside)
+
+
+def _unshare_as_user(root: str, layout: Layout, agent: Identity) -> None:
+    uid, gid = os.geteuid(), os.getegid()
+    checked("unshare", _NEW_NAMESPACES)
+    _write("/proc/self/setgroups", "deny")
+    _write("/proc/self/uid_map", f"{agent.inside} {uid} 1")
+    _write("/proc/self/gid_map", f"{agent.inside} {gid} 1")
+    mount("", "/", flags=_MS_REC | _MS_PRIVATE)
+    build_root(root, layout, agent.inside, agent.inside)
 
 
 def build_root(root: str, layout: Layout, agent_uid: int, command_uid: int) -> None:

@@ -43,6 +43,7 @@ class Processes:
 
     def spawn(
         self,
+        program: str,
         arguments: Sequence[str],
         descriptors: Mapping[int, int],
         *,
@@ -53,7 +54,8 @@ class Processes:
         """Start a program.
 
         Args:
-            arguments: Absolute path of the program, then its arguments.
+            program: Its absolute path.
+            arguments: Its name and its arguments.
             descriptors: Descriptor in the program to descriptor here; all others are closed.
             environment: Its whole environment.
             directory: Where it starts.
@@ -70,7 +72,7 @@ class Processes:
                 self._limit()
                 if not as_agent:
                     self._drop_privileges()
-                os.execve(arguments[0], list(arguments), dict(environment))
+                os.execve(program, list(arguments), dict(environment))
             finally:
                 os._exit(127)
         self._watched.add(pid)

@@ -64,6 +64,7 @@ class Runner:
         null = os.open(os.devnull, os.O_RDWR)
         try:
             self._pid = self._processes.spawn(
+                self._box.python,
                 [
                     self._box.python,
                     path,

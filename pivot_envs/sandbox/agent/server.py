@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NoReturn
 
@@ -87,7 +86,7 @@ class Server:
         dump = self._shell.dump()
         if not dump.is_plain() or dump.redefines(name):
             return None
-        environment, directory = self._shell.surroundings(time.monotonic() + 5.0)
+        environment, directory = self._shell.surroundings(5.0)
         folder = os.path.dirname(self._box.python)
         found = shutil.which(name, path=environment.get("PATH", ""))
         if found is None or os.path.dirname(found) != folder:
@@ -151,13 +150,16 @@ class Server:
         wanted = {path: Entry(kind, mode, text) for path, kind, mode, text in header["entries"]}
         warm = self._runner.key()
         self._processes.end_all_but(set() if warm is None else {warm})
-        shell = ""
         try:
             self._empty_scratch()
             self._load_tree(wanted)
-            shell = header["shell"]
-        finally:
-            self._shell.start(shell)
+        except BaseException:
+            self._shell.start()
+            raise
+        try:
+            self._shell.start(header["shell"])
+        except ShellError as error:
+            raise ValueError(f"the saved shell does not come back: {error}") from error
         return {}, ()
 
     def _load_tree(self, wanted: Mapping[str, Entry]) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 
 from .box import WORKSPACE, Box
 
-DUMP_COMMANDS = rb"""\builtin pwd; \builtin printf '\0'
+DUMP_COMMANDS = r"""\builtin pwd; \builtin printf '\0'
 \builtin umask -p; \builtin printf '\0'
 \builtin declare -p; \builtin printf '\0'
 \builtin declare -f; \builtin printf '\0'
@@ -21,7 +21,7 @@ DUMP_COMMANDS = rb"""\builtin pwd; \builtin printf '\0'
 """What a bash has to run so that its output is a dump; no command in it forks."""
 
 _DYNAMIC_VARIABLE = re.compile(
-    r"_|BASHOPTS|BASHPID|BASH_(ALIASES|ARGC|ARGV0?|CMDS|COMMAND|EXECUTION_STRING|LINENO|MONOSECONDS"
+    r"_|__request|BASHOPTS|BASHPID|BASH_(ALIASES|ARGC|ARGV0?|CMDS|COMMAND|EXECUTION_STRING|LINENO|MONOSECONDS"
     r"|SOURCE|SUBSHELL|VERSINFO)|COPROC|DIRSTACK|EPOCH(REALTIME|SECONDS)|E?UID|FUNCNAME|GROUPS"
     r"|HISTCMD|LINENO|PIPESTATUS|PPID|PWD|S?RANDOM|SECONDS|SHELLOPTS"
 )

@@ -40,6 +40,26 @@ def test_a_syntax_error_is_reported_and_the_shell_goes_on(box: Sandbox) -> None:
     assert output_of(box, "echo on") == "on\n"
 
 
+@pytest.mark.parametrize(
+    "command",
+    ["echo 'open", 'echo "open', "((", "[[ a", "echo $(", "for i in 1; do", "break", "continue"],
+)
+def test_no_command_can_spoil_the_next_one(box: Sandbox, command: str) -> None:
+    box.run("X=kept", timeout_s=5)
+    assert not box.run(f"X=changed\n{command}", timeout_s=5).timed_out
+    assert output_of(box, "echo $X") == "changed\n"
+
+
+@pytest.mark.parametrize("command", ["nothing_of_this_name", "\necho 'open", "cat <<END", "echo )"])
+def test_messages_do_not_depend_on_earlier_commands(box: Sandbox, command: str) -> None:
+    first = box.run(command, timeout_s=5)
+    box.run("true; true\ntrue", timeout_s=5)
+    second = box.run(command, timeout_s=5)
+    box.load(box.save())
+    assert first == second == box.run(command, timeout_s=5)
+    assert "bash: " in first.output
+
+
 def test_commands_have_no_input(box: Sandbox) -> None:
     assert output_of(box, "cat; echo end") == "end\n"
 

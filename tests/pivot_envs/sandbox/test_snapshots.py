@@ -164,6 +164,13 @@ def test_a_blob_that_does_not_hash_to_its_name_is_refused(box: Sandbox) -> None:
     assert box.save() == state
 
 
+@pytest.mark.parametrize("shell", ["exit 3", "kill -9 $$"])
+def test_a_shell_that_does_not_come_back_is_refused(box: Sandbox, shell: str) -> None:
+    with pytest.raises(SnapshotError, match="shell"):
+        box.load(dataclasses.replace(EMPTY, shell=shell))
+    assert box.run("echo on", timeout_s=5).output == "on\n"
+
+
 @pytest.mark.parametrize(
     "path",
     ["../out", "/etc/out", "a/../../out", "missing/file", "file/below", "", "a//b", "link/x"],

@@ -4,7 +4,7 @@ from collections import defaultdict
 import pytest
 
 from pivot_envs.coding.task import CodingTask, Mutation
-from pivot_envs.coding.tasks.splits import assign_splits
+from pivot_envs.coding.tasks.splits import TEST_SPANS, UNSEEN_FUNCTIONS, assign_splits, split_of
 
 
 def _task(function: int, line: int, variant: int) -> CodingTask:
@@ -44,19 +44,28 @@ def test_splits_never_mix(seed: int) -> None:
         assert splits == {"unseen"} or ("train" in splits and "unseen" not in splits)
 
 
-def test_splits_have_about_the_asked_shares() -> None:
-    tasks = assign_splits(TASKS, seed=0, unseen_functions=0.2, test_mutations=0.25)
+def test_splits_have_about_their_shares() -> None:
+    tasks = [_task(function, line, 0) for function in range(400) for line in range(10)]
+    tasks = list(assign_splits(tasks))
     unseen = {task.function for task in tasks if task.split == "unseen"}
-    assert len(unseen) == 10
+    assert abs(len(unseen) / 400 - UNSEEN_FUNCTIONS) < 0.05
     known = [task for task in tasks if task.split != "unseen"]
     share = sum(task.split == "test" for task in known) / len(known)
-    assert 0.1 < share < 0.35
+    assert abs(share - TEST_SPANS) < 0.03
 
 
-def test_splits_depend_on_seed_only_and_keep_the_order() -> None:
+def test_a_split_depends_on_the_task_and_the_seed_alone() -> None:
     tasks = assign_splits(TASKS, seed=1)
-    assert [task.task_id for task in tasks] == [task.task_id for task in TASKS]
     assert assign_splits(tasks, seed=1) == tasks
-    assert assign_splits(tasks[::-1], seed=1)[::-1] == tasks
+    assert assign_splits(TASKS[::-1], seed=1)[::-1] == tasks
     assert assign_splits(tasks, seed=2) != tasks
-    assert all(dataclasses.replace(task, split="train") in TASKS for task in tasks)
+    for task in tasks:
+        assert task.split == split_of(task.package, task.function, task.mutation, seed=1)
+        assert dataclasses.replace(task, split="train") in TASKS
+
+
+def test_a_test_task_without_a_train_task_is_dropped() -> None:
+    (lone,) = [
+        task for task in TASKS if split_of(task.package, task.function, task.mutation) == "test"
+    ][:1]
+    assert assign_splits([lone]) == ()

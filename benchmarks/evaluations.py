@@ -1,0 +1,121 @@
+"""Evaluator, which runs policies on held-out tasks and keeps every result as a file."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from functools import partial
+from typing import Any, Literal
+
+import gymnasium as gym
+
+from benchmarks.study import Study
+from pivot_agents.evaluation import EvaluationResult, evaluate
+from pivot_agents.llm import LLMPolicy
+from pivot_agents.policy import Policy
+from pivot_agents.pool import EnvPool, Start
+from pivot_envs.errors import SandboxError
+
+TaskSetName = Literal["test", "unseen", "validation"]
+
+
+class Evaluator:
+    """Evaluates on one pool of sandboxes, which starts when the first result is missing."""
+
+    def __init__(self, study: Study) -> None:
+        """Prepare evaluation; nothing is started."""
+        self._study = study
+        self._pool = EnvPool(
+            partial(study.make_coding_env, study.draw.coding), study.protocol.pool_size
+        )
+
+    def __enter__(self) -> "Evaluator":
+        """Return the evaluator."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close the sandboxes."""
+        self._pool.close()
+
+    def coding(
+        self, name: str, policy: Policy, tasks: TaskSetName, *, samples: int = 1, mode: str = "T=1"
+    ) -> EvaluationResult:
+        """Evaluate on coding tasks, or return what was measured before.
+
+        Args:
+            name: Whose result this is; a folder of the run directory.
+            policy: What acts.
+            tasks: The set of tasks.
+            samples: Episodes of each task.
+            mode: How the policy samples, for the file's name.
+
+        Raises:
+            SandboxError: The machinery failed in every episode.
+        """
+        task_ids = getattr(self._study.draw, tasks)
+        return self._cached(name, f"{tasks} {mode}", self._pool, policy, task_ids, samples)
+
+    def drills(self, name: str, policy: Policy, family: str) -> EvaluationResult:
+        """Evaluate one family of out-of-domain drills, one episode each."""
+        make_env = partial(gym.make, "pivot/Drill-v0", family=family, disable_env_checker=True)
+        task_ids = self._study.draw.drills[family]
+        with EnvPool(make_env, self._study.protocol.drills) as pool:
+            return self._cached(name, f"{family} T=1", pool, policy, task_ids, 1)
+
+    def everything(self, name: str, policy: LLMPolicy, *, seed: int) -> None:
+        """Evaluate a model on all held-out sets, sampled and greedy, and on the drills."""
+        protocol = self._study.protocol
+        sampled, greedy = policy.with_temperature(1.0, seed=1_000 + seed), policy.greedy()
+        self.coding(name, sampled, "test", samples=protocol.test_samples)
+        self.coding(name, sampled, "unseen", samples=protocol.unseen_samples)
+        self.coding(name, greedy, "test", mode="greedy")
+        self.coding(name, greedy, "unseen", mode="greedy")
+        for family in self._study.draw.drills:
+            self.drills(name, sampled, family)
+
+    def validate(self, policy: LLMPolicy, *, seed: int, label: str) -> float:
+        """Return the success rate at T=1 on the validation tasks; the caller keeps it."""
+        protocol = self._study.protocol
+        # The same draws at every point, so that a curve shows learning rather than luck.
+        sampled = policy.with_temperature(1.0, seed=2_000 + seed)
+        task_ids = self._study.draw.validation
+        samples = protocol.validation_samples
+        return self._measure(label, self._pool, sampled, task_ids, samples).success_rate
+
+    def _cached(
+        self,
+        name: str,
+        measurement: str,
+        pool: EnvPool,
+        policy: Policy,
+        task_ids: Sequence[str],
+        samples: int,
+    ) -> EvaluationResult:
+        file = f"evaluations/{name}/{measurement.replace(' ', '-')}.json"
+        label = f"evaluating {name} on {measurement}"
+        content = self._study.run.stage(
+            file, lambda: asdict(self._measure(label, pool, policy, task_ids, samples))
+        )
+        return result_from(content)
+
+    def _measure(
+        self, label: str, pool: EnvPool, policy: Policy, task_ids: Sequence[str], samples: int
+    ) -> EvaluationResult:
+        starts = [Start(options={"task_id": task_id}) for task_id in task_ids]
+        longest = len(starts) * samples * self._study.protocol.max_turns
+        with self._study.bar(label, longest) as advance:
+            result = evaluate(policy, pool, starts, samples_per_start=samples, on_turn=advance)
+        if not any(result.successes):
+            raise SandboxError(
+                f"{label}: the sandbox failed in all {result.infra_errors} episodes; "
+                "reset a pivot/Coding-v0 environment by hand to see why"
+            )
+        return result
+
+
+def result_from(content: Any) -> EvaluationResult:
+    """Rebuild a result from its JSON."""
+    return EvaluationResult(
+        task_ids=tuple(content["task_ids"]),
+        successes=tuple(tuple(tries) for tries in content["successes"]),
+        infra_errors=content["infra_errors"],
+        turns=content["turns"],
+    )

@@ -1,0 +1,127 @@
+"""Study, what every stage of a comparison needs: tasks, base model, environments, run directory."""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import gymnasium as gym
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+from benchmarks.corpus_builder import OUTPUT_CHARS
+from benchmarks.protocol import Protocol, TaskDraw
+from benchmarks.run_directory import RunDirectory
+from pivot_agents.accounting import TurnCounter
+from pivot_agents.expert import CodingExpert
+from pivot_agents.llm import LLMPolicy
+from pivot_agents.lora import LoRAConfig
+from pivot_agents.pool import EnvPool, Start
+from pivot_agents.rollout import rollout
+from pivot_envs.coding.task import CodingTask
+from pivot_envs.errors import SandboxError
+from pivot_envs.trajectory import Trajectory, read_trajectories, write_trajectories
+
+
+@dataclass(frozen=True)
+class Study:
+    """One comparison in the making."""
+
+    protocol: Protocol
+    tasks_path: Path | None
+    """Task file; ``None`` is the shipped one."""
+    tasks: dict[str, CodingTask]
+    """Every task of the file by id."""
+    draw: TaskDraw
+    base: LLMPolicy
+    """The model that all arms start from; never trained."""
+    run: RunDirectory
+    progress: Progress
+
+    def make_coding_env(self, task_ids: Sequence[str]) -> gym.Env[str, str]:
+        """Make one coding environment that draws from the named tasks."""
+        return gym.make(
+            "pivot/Coding-v0",
+            tasks=None if self.tasks_path is None else str(self.tasks_path),
+            task_ids=tuple(task_ids),
+            max_turns=self.protocol.max_turns,
+            max_output_chars=OUTPUT_CHARS,
+            disable_env_checker=True,
+        )
+
+    def make_train_env(self) -> gym.Env[str, str]:
+        """Make one environment over the training tasks."""
+        return self.make_coding_env(self.draw.train)
+
+    def student(self, seed: int) -> LLMPolicy:
+        """Return the base model with a fresh adapter, which changes nothing yet."""
+        base = self.base.with_temperature(1.0, seed=seed)
+        return base.with_adapter(LoRAConfig(seed=seed))
+
+    @contextmanager
+    def bar(self, label: str, total: float) -> Iterator[Callable[[float], None]]:
+        """Show a progress bar; yields a function that advances it. The end is a printed line."""
+        began = time.perf_counter()
+        task = self.progress.add_task(label, total=total)
+        try:
+            yield lambda amount: self.progress.advance(task, amount)
+        finally:
+            self.progress.remove_task(task)
+        self.progress.console.print(f"{label}: {time.perf_counter() - began:.0f} s", style="dim")
+
+    def say(self, text: str) -> None:
+        """Print a line above the progress bars."""
+        self.progress.console.print(text)
+
+
+def progress_bars(console: Console) -> Progress:
+    """Return the bars that a comparison shows."""
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.completed:.0f} of {task.total:.0f} turns"),
+        TimeElapsedColumn(),
+        console=console,
+    )
+
+
+def collect_demonstrations(study: Study) -> tuple[Trajectory, ...]:
+    """Return the expert's successful episodes on the training tasks, collected once.
+
+    Raises:
+        SandboxError: Not one episode succeeded.
+    """
+    path = study.run.path / "demonstrations.jsonl"
+    if path.exists():
+        return read_trajectories(path)
+    began = time.perf_counter()
+    counter = TurnCounter()
+    expert = CodingExpert(study.tasks.__getitem__, seed=study.protocol.draw_seed)
+    starts = [Start(options={"task_id": task_id}) for task_id in study.draw.train]
+    with (
+        EnvPool(study.make_train_env, study.protocol.pool_size) as pool,
+        study.bar("demonstrations", len(starts) * study.protocol.max_turns) as advance,
+    ):
+        episodes = rollout(
+            pool,
+            expert,
+            starts,
+            purpose="demonstrate",
+            counter=counter,
+            record_snapshots=True,
+            on_turn=advance,
+        )
+    successful = [one for one in episodes if one.is_success and one.infra_error is None]
+    if not successful:
+        reason = next((one.infra_error for one in episodes if one.infra_error), "none solved it")
+        raise SandboxError(f"none of {len(episodes)} demonstrations succeeded: {reason}")
+    facts = {
+        "tasks": len(episodes),
+        "successful": len(successful),
+        "turns": counter["demonstrate"].turns,
+        "wall_s": time.perf_counter() - began,
+    }
+    study.run.write_json("demonstrations.json", facts)
+    write_trajectories(path, successful)
+    return read_trajectories(path)

@@ -1,0 +1,170 @@
+"""Bash, one bash process that evaluates what the agent asks it to."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import secrets
+import time
+
+from .box import Box
+from .output import Output
+from .processes import Processes, ProcessKey, exit_code
+
+START_TIMEOUT_S = 10.0
+
+_CONTROL = 250
+"""Descriptor on which bash reports to the agent; closed in the commands it runs."""
+
+RUN, QUERY, RESTORE = "run", "query", "restore"
+"""Requests, and the files in the runtime folder that bash evaluates for them.
+
+The output of ``RUN`` is the command's, that of ``QUERY`` goes to the agent, ``RESTORE`` has none.
+"""
+
+# All of it is one line of an argument, so that the line numbers in bash's messages depend on the
+# command alone, and a syntax error in one command cannot reach the next. The loop has a loop
+# around it because `break` in a command leaves the inner one; each round begins with the report on
+# the last request.
+_DRIVER = (
+    "\\builtin shopt -s expand_aliases; "
+    "while :; do "
+    'while {{ \\builtin printf "%d %s\\n" "$?" "${{__request-}}" >&{control}; '
+    "IFS= \\builtin read -r __request; }} 2>/dev/null; do "
+    "if {{ [[ $__request == run* ]]; }} 2>/dev/null; then "
+    '{{ \\builtin eval "$(<{folder}/run)"; }} </dev/null {control}>&-; '
+    "elif {{ [[ $__request == query* ]]; }} 2>/dev/null; then "
+    '{{ \\builtin eval "$(<{folder}/query)"; }} </dev/null 2>/dev/null >&{control}; '
+    "else "
+    '{{ \\builtin eval "$(<{folder}/restore)"; }} </dev/null >/dev/null 2>&1 {control}>&-; '
+    "fi; done; done"
+)
+
+
+class BashError(Exception):
+    """Bash does not do what it was asked."""
+
+
+class BashTimeoutError(BashError):
+    """Bash did not answer in time."""
+
+
+class BashExitError(BashError):
+    """Bash ended."""
+
+    def __init__(self, code: int) -> None:
+        """Record its exit code."""
+        super().__init__(f"bash ended with status {code}")
+        self.code = code
+
+
+class Bash:
+    """A running bash."""
+
+    def __init__(self, box: Box, processes: Processes) -> None:
+        """Start it.
+
+        Raises:
+            BashError: It does not come up.
+        """
+        self._box = box
+        self._processes = processes
+        input_read, self._input = os.pipe()
+        self._output, output_write = os.pipe()
+        self._control, control_write = os.pipe()
+        os.set_blocking(self._output, False)
+        os.set_blocking(self._control, False)
+        driver = _DRIVER.format(control=_CONTROL, folder=box.runtime)
+        try:
+            self.pid = processes.spawn(
+                "/bin/bash",
+                ["bash", "--norc", "--noprofile", "-c", driver],
+                {0: input_read, 1: output_write, 2: output_write, _CONTROL: control_write},
+                environment=box.environment,
+                directory=box.workspace,
+            )
+        finally:
+            for descriptor in (input_read, output_write, control_write):
+                os.close(descriptor)
+        try:
+            self._await("", time.monotonic() + START_TIMEOUT_S, Output(0))
+        except BashError:
+            self.end()
+            raise
+
+    def key(self) -> ProcessKey | None:
+        """Return the process key, or ``None`` when it has ended."""
+        with contextlib.suppress(OSError):
+            return self._processes.key(self.pid)
+        return None
+
+    def request(
+        self, kind: str, source: str, deadline: float, output: Output | None = None
+    ) -> tuple[int, str]:
+        """Have a source evaluated.
+
+        Args:
+            kind: ``RUN``, ``QUERY`` or ``RESTORE``.
+            source: What to evaluate.
+            deadline: When to give up, on the monotonic clock.
+            output: Takes what commands print meanwhile.
+
+        Returns:
+            The exit status, and what a query printed.
+
+        Raises:
+            BashTimeoutError: The deadline has passed; bash is still busy.
+            BashExitError: Bash ended.
+        """
+        self._box.runtime_file(kind, source.encode("utf-8", "surrogateescape") + b"\n")
+        request = f"{kind}-{secrets.token_hex(8)}"
+        with contextlib.suppress(BrokenPipeError):
+            os.write(self._input, request.encode() + b"\n")
+        return self._await(request, deadline, Output(0) if output is None else output)
+
+    def drain(self, output: Output) -> None:
+        """Take what was printed and not read so far."""
+        output.drain(self._output)
+
+    def end(self) -> None:
+        """Kill it, unless it has ended, and forget it."""
+        if self.key() is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, 9)
+        for descriptor in (self._input, self._output, self._control):
+            os.close(descriptor)
+        self._processes.reap()
+        self._processes.exit_statuses.pop(self.pid, None)
+
+    def _await(self, request: str, deadline: float, output: Output) -> tuple[int, str]:
+        report = re.compile(rb"(\d+) " + request.encode() + rb"\n\Z")
+        answer = bytearray()
+        watched = {self._output, self._control}
+        while True:
+            ready = self._processes.wait(watched, deadline)
+            # A descriptor at its end is always readable; bash itself may live on.
+            if self._output in ready and output.drain(self._output, 1024 * 1024):
+                watched.discard(self._output)
+            if self._control in ready:
+                piece = _read_some(self._control)
+                answer += piece
+                if not piece:
+                    watched.discard(self._control)
+                found = report.search(answer, max(0, len(answer) - 100))
+                if found:
+                    output.drain(self._output)
+                    content = bytes(answer[: found.start()])
+                    return int(found.group(1)), content.decode("utf-8", "surrogateescape")
+            status = self._processes.exit_statuses.get(self.pid)
+            if status is not None:
+                raise BashExitError(exit_code(status))
+            if time.monotonic() >= deadline:
+                raise BashTimeoutError("bash did not answer in time")
+
+
+def _read_some(descriptor: int) -> bytes:
+    try:
+        return os.read(descriptor, 65536)
+    except BlockingIOError:
+        return b""
