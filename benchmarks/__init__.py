@@ -1,0 +1,1 @@
+"""Programs that measure, with a table and a plot at the end."""

@@ -74,9 +74,11 @@ def train_sft(arm: Arm) -> TrainedArm:
     )
     trainer = SFTTrainer(policy, arm.demonstrations, config, tools=TOOLS)
     log = _log(arm, trainer, NOTHING)
-    with arm.study.bar(f"{arm.label}: training", 0):
+    left = config.max_steps - trainer.step
+    with arm.study.bar(f"{arm.label}: training", left, "steps") as advance:
         for metrics in trainer.train():
             log.keep(asdict(metrics))
+            advance(1)
     log.validate()
     note = "spends no turns: it learns from the demonstrations alone"
     return TrainedArm(_record(arm, trainer, log, NOTHING, note), policy)

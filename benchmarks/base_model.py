@@ -10,6 +10,7 @@ import json
 import math
 import random
 import time
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +33,9 @@ from benchmarks.corpus_builder import (
     load_corpus,
 )
 from pivot_agents.tiny import tiny_model
+
+LENGTH_STEP = 64
+"""Rows are padded to multiples of this."""
 
 
 @dataclass(frozen=True)
@@ -77,24 +81,26 @@ class Sampler:
         kinds = [kind for kind in mixture if self._rows.get(kind)]
         weights = [mixture[kind] for kind in kinds]
         generator = random.Random(f"{self._seed} {start}")
+        waiting: dict[int, list[Row]] = defaultdict(list)
         while True:
-            drawn = [
-                generator.choice(self._rows[kind])
-                for kind in generator.choices(kinds, weights, k=128)
-            ]
-            drawn.sort(key=lambda row: len(row.token_ids))
-            batches: list[list[Row]] = [[]]
-            for row in drawn:
-                if batches[-1] and (len(batches[-1]) + 1) * len(row.token_ids) > self._batch_tokens:
-                    batches.append([])
-                batches[-1].append(row)
-            generator.shuffle(batches)
-            yield from batches
+            row = generator.choice(self._rows[generator.choices(kinds, weights)[0]])
+            length = padded_length(row)
+            waiting[length].append(row)
+            if len(waiting[length]) == self._batch_tokens // length:
+                yield waiting.pop(length)
+
+
+def padded_length(row: Row) -> int:
+    """Return the length that a row is padded to.
+
+    Few lengths mean few shapes: the processor's kernels are compiled once for each.
+    """
+    return math.ceil(len(row.token_ids) / LENGTH_STEP) * LENGTH_STEP
 
 
 def pad(rows: Sequence[Row]) -> tuple[Tensor, Tensor]:
     """Return ids and loss weights, both of shape (batch, time), padded on the right with 0."""
-    length = max(len(row.token_ids) for row in rows)
+    length = max(padded_length(row) for row in rows)
     ids: NDArray[np.int64] = np.zeros((len(rows), length), dtype=np.int64)
     weights: NDArray[np.float32] = np.zeros((len(rows), length), dtype=np.float32)
     for index, row in enumerate(rows):
@@ -106,11 +112,10 @@ def pad(rows: Sequence[Row]) -> tuple[Tensor, Tensor]:
 
 def weighted_loss(model: Any, ids: Tensor, weights: Tensor) -> Tensor:
     """Return the weighted mean cross-entropy of the next token."""
-    hidden = model.model(input_ids=ids).last_hidden_state[:, :-1]
-    chosen = weights[:, 1:] > 0
-    logits = model.lm_head(hidden[chosen]).float()
-    losses = functional.cross_entropy(logits, ids[:, 1:][chosen], reduction="none")
-    return (losses * weights[:, 1:][chosen]).sum() / weights[:, 1:].sum()
+    logits = model(input_ids=ids).logits[:, :-1].float()
+    losses = functional.cross_entropy(logits.flatten(0, 1), ids[:, 1:].flatten(), reduction="none")
+    chosen = weights[:, 1:].flatten()
+    return (losses * chosen).sum() / chosen.sum()
 
 
 class Optimizers:

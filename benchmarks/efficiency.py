@@ -16,18 +16,15 @@ def curve_of(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return a learning curve as costs and successes, both of shape (points,).
 
-    Without profiling, costs start after it, and the point at no cost stands once.
+    Without profiling, costs start after it. Costs are distinct and rise.
     """
     costs = np.array([getattr(point, axis) for point in record.curve], dtype=np.float64)
     successes = np.array([point.success for point in record.curve], dtype=np.float64)
-    if counts_profiling:
-        return costs, successes
-    spent = record.profile.get("turns", 0) if axis == "turns" else record.profile_wall_s
-    costs = np.maximum(costs - spent, 0.0)
-    kept = np.append(costs[1:] > 0, True)
-    if len(costs) > 1:
-        kept[0] = costs[1] > 0
-    return costs[kept], successes[kept]
+    if not counts_profiling:
+        spent = record.profile.get("turns", 0) if axis == "turns" else record.profile_wall_s
+        costs = np.maximum(costs - spent, 0.0)
+    distinct, indices = np.unique(costs, return_index=True)
+    return distinct, successes[indices]
 
 
 def mean_curve(

@@ -1,6 +1,6 @@
 """Evaluator, which runs policies on held-out tasks and keeps every result as a file."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from functools import partial
 from typing import Any, Literal
@@ -14,7 +14,9 @@ from pivot_agents.policy import Policy
 from pivot_agents.pool import EnvPool, Start
 from pivot_envs.errors import SandboxError
 
-TaskSetName = Literal["test", "unseen", "validation"]
+TaskSetName = Literal["test", "unseen"]
+Measurements = dict[str, EvaluationResult]
+"""Results by measurement, such as ``test T=1``."""
 
 
 class Evaluator:
@@ -36,13 +38,19 @@ class Evaluator:
         self._pool.close()
 
     def coding(
-        self, name: str, policy: Policy, tasks: TaskSetName, *, samples: int = 1, mode: str = "T=1"
+        self,
+        name: str,
+        make_policy: Callable[[], Policy],
+        tasks: TaskSetName,
+        *,
+        samples: int = 1,
+        mode: str = "T=1",
     ) -> EvaluationResult:
         """Evaluate on coding tasks, or return what was measured before.
 
         Args:
             name: Whose result this is; a folder of the run directory.
-            policy: What acts.
+            make_policy: Makes what acts, so that a result does not depend on those before it.
             tasks: The set of tasks.
             samples: Episodes of each task.
             mode: How the policy samples, for the file's name.
@@ -51,25 +59,44 @@ class Evaluator:
             SandboxError: The machinery failed in every episode.
         """
         task_ids = getattr(self._study.draw, tasks)
-        return self._cached(name, f"{tasks} {mode}", self._pool, policy, task_ids, samples)
+        return self._cached(name, f"{tasks} {mode}", self._pool, make_policy, task_ids, samples)
 
-    def drills(self, name: str, policy: Policy, family: str) -> EvaluationResult:
+    def drills(self, name: str, make_policy: Callable[[], Policy], family: str) -> EvaluationResult:
         """Evaluate one family of out-of-domain drills, one episode each."""
         make_env = partial(gym.make, "pivot/Drill-v0", family=family, disable_env_checker=True)
         task_ids = self._study.draw.drills[family]
         with EnvPool(make_env, self._study.protocol.drills) as pool:
-            return self._cached(name, f"{family} T=1", pool, policy, task_ids, 1)
+            return self._cached(name, f"{family} T=1", pool, make_policy, task_ids, 1)
 
-    def everything(self, name: str, policy: LLMPolicy, *, seed: int) -> None:
+    def everything(self, name: str, policy: LLMPolicy, *, seed: int) -> Measurements:
         """Evaluate a model on all held-out sets, sampled and greedy, and on the drills."""
         protocol = self._study.protocol
-        sampled, greedy = policy.with_temperature(1.0, seed=1_000 + seed), policy.greedy()
-        self.coding(name, sampled, "test", samples=protocol.test_samples)
-        self.coding(name, sampled, "unseen", samples=protocol.unseen_samples)
-        self.coding(name, greedy, "test", mode="greedy")
-        self.coding(name, greedy, "unseen", mode="greedy")
+
+        def sampled() -> Policy:
+            return policy.with_temperature(1.0, seed=1_000 + seed)
+
+        sets: dict[TaskSetName, int] = {
+            "test": protocol.test_samples,
+            "unseen": protocol.unseen_samples,
+        }
+        measured = {}
+        for tasks, samples in sets.items():
+            measured[f"{tasks} T=1"] = self.coding(name, sampled, tasks, samples=samples)
+            measured[f"{tasks} greedy"] = self.coding(name, policy.greedy, tasks, mode="greedy")
         for family in self._study.draw.drills:
-            self.drills(name, sampled, family)
+            measured[f"{family} T=1"] = self.drills(name, sampled, family)
+        return measured
+
+    def baseline(
+        self, name: str, make_policy: Callable[[], Policy], *, repeat: bool = True
+    ) -> Measurements:
+        """Evaluate a baseline on the coding tasks, as often as a model unless told otherwise."""
+        protocol = self._study.protocol
+        test, unseen = (protocol.test_samples, protocol.unseen_samples) if repeat else (1, 1)
+        return {
+            "test T=1": self.coding(name, make_policy, "test", samples=test),
+            "unseen T=1": self.coding(name, make_policy, "unseen", samples=unseen),
+        }
 
     def validate(self, policy: LLMPolicy, *, seed: int, label: str) -> float:
         """Return the success rate at T=1 on the validation tasks; the caller keeps it."""
@@ -85,14 +112,14 @@ class Evaluator:
         name: str,
         measurement: str,
         pool: EnvPool,
-        policy: Policy,
+        make_policy: Callable[[], Policy],
         task_ids: Sequence[str],
         samples: int,
     ) -> EvaluationResult:
         file = f"evaluations/{name}/{measurement.replace(' ', '-')}.json"
         label = f"evaluating {name} on {measurement}"
         content = self._study.run.stage(
-            file, lambda: asdict(self._measure(label, pool, policy, task_ids, samples))
+            file, lambda: asdict(self._measure(label, pool, make_policy(), task_ids, samples))
         )
         return result_from(content)
 

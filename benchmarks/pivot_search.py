@@ -3,7 +3,7 @@
 import random
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ class PivotSearch:
     """States that were profiled."""
     mixed: int = 0
     """Those of them with mixed outcomes."""
-    cost: Tally = Tally()
+    cost: Tally = field(default_factory=Tally)
     wall_s: float = 0.0
 
 

@@ -130,9 +130,7 @@ def difference(
     drawn = gaps[generator.integers(len(gaps), size=(resamples, len(gaps)))].mean(axis=1)
     low, high = np.quantile(drawn, [0.025, 0.975])
     per_seed = tuple(each.success_rate - pooled(theirs).success_rate for each in ours)
-    return Estimate(
-        float(gaps.mean()), float(low), float(high), per_seed if len(ours) > 1 else ()
-    )
+    return Estimate(float(gaps.mean()), float(low), float(high), per_seed if len(ours) > 1 else ())
 
 
 def mean_costs(records: Sequence[ArmRecord]) -> dict[str, float]:

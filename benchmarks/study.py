@@ -60,10 +60,12 @@ class Study:
         return base.with_adapter(LoRAConfig(seed=seed))
 
     @contextmanager
-    def bar(self, label: str, total: float) -> Iterator[Callable[[float], None]]:
+    def bar(
+        self, label: str, total: float, unit: str = "turns"
+    ) -> Iterator[Callable[[float], None]]:
         """Show a progress bar; yields a function that advances it. The end is a printed line."""
         began = time.perf_counter()
-        task = self.progress.add_task(label, total=total)
+        task = self.progress.add_task(label, total=total, unit=unit)
         try:
             yield lambda amount: self.progress.advance(task, amount)
         finally:
@@ -80,7 +82,7 @@ def progress_bars(console: Console) -> Progress:
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(),
-        TextColumn("{task.completed:.0f} of {task.total:.0f} turns"),
+        TextColumn("{task.completed:.0f} of {task.total:.0f} {task.fields[unit]}"),
         TimeElapsedColumn(),
         console=console,
     )

@@ -53,7 +53,7 @@ class TrainingLog:
     @property
     def wall_s(self) -> float:
         """Seconds that training took, over all sittings, evaluation left out."""
-        return sum(line["wall_s"] for line in self._metrics.read())
+        return sum((float(line["wall_s"]) for line in self._metrics.read()), 0.0)
 
     @property
     def curve(self) -> tuple[CurvePoint, ...]:

@@ -70,9 +70,20 @@ class LLMPolicy:
 
     @classmethod
     def load(
-        cls, path_or_hub_id: str | Path, *, device: str = "cpu", **options: Any
+        cls,
+        path_or_hub_id: str | Path,
+        *,
+        device: str = "cpu",
+        dtype: torch.dtype = torch.float32,
+        **options: Any,
     ) -> "LLMPolicy":
-        """Load model and tokenizer from a folder or the hub; ``options`` are the constructor's.
+        """Load model and tokenizer from a folder or the hub.
+
+        Args:
+            path_or_hub_id: Where they are.
+            device: Where the model goes.
+            dtype: Precision of the weights, whatever they were saved in.
+            **options: The constructor's.
 
         Raises:
             ModelError: There is no causal language model with a chat template there.
@@ -80,7 +91,7 @@ class LLMPolicy:
         name = str(path_or_hub_id)
         try:
             tokenizer = AutoTokenizer.from_pretrained(name)
-            model = AutoModelForCausalLM.from_pretrained(name)
+            model = AutoModelForCausalLM.from_pretrained(name, dtype=dtype)
         except (OSError, ValueError, KeyError, RuntimeError, ImportError, SafetensorError) as error:
             first_line = str(error).strip().partition("\n")[0]
             raise ModelError(

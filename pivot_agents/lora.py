@@ -59,9 +59,10 @@ def reference(model: PeftModel) -> Iterator[PeftModel]:
 def merged(model: Any) -> Iterator[Any]:
     """Add the adapter to the weights for a while, so that sampling pays nothing for it.
 
-    The original weights are put back as they were, bit by bit, and not computed back.
+    The original weights are put back as they were, bit by bit, and not computed back. Weights in
+    half precision are left alone, since the sum would round most of the adapter away.
     """
-    if not is_attached(model):
+    if not is_attached(model) or model.dtype != torch.float32:
         yield model
         return
     layers = [module for module in model.modules() if isinstance(module, LoraLayer)]

@@ -1,12 +1,13 @@
 """CodingEnv: repair a bug in a real package, in a sandbox, with a shell, a viewer and an editor."""
 
+import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pivot_envs.coding.editing import edit_text, syntax_error
 from pivot_envs.coding.focus import Focus, find_focus
 from pivot_envs.coding.grading import grade
-from pivot_envs.coding.output import clip, output_facts, without_durations
+from pivot_envs.coding.output import clip, output_facts, reproducible
 from pivot_envs.coding.task import CodingTask
 from pivot_envs.coding.taskset import TaskSet
 from pivot_envs.coding.terminal import Terminal
@@ -14,7 +15,7 @@ from pivot_envs.coding.toolbox import TOOLS
 from pivot_envs.coding.view import find_function, show_function, show_lines, shown_lines
 from pivot_envs.coding.workspace import Workspace
 from pivot_envs.core import PivotEnv, ToolResult
-from pivot_envs.errors import ActionError, InfraError, SnapshotError
+from pivot_envs.errors import ActionError, InfraError, SandboxUnavailableError, SnapshotError
 from pivot_envs.sandbox.base import FileEntry, Sandbox, SandboxState
 from pivot_envs.sandbox.embedded import EmbeddedSandbox
 from pivot_envs.snapshot import sha256
@@ -69,7 +70,13 @@ class CodingEnv(PivotEnv):
 
         Raises:
             TaskError: The task file is missing or damaged, or no task is left.
+            ValueError: A limit is not positive, or the render mode is unknown.
         """
+        if max_output_chars < 1 or command_timeout_s <= 0:
+            raise ValueError(
+                "max_output_chars and command_timeout_s must be positive, "
+                f"got {max_output_chars} and {command_timeout_s}"
+            )
         super().__init__(max_turns=max_turns, render_mode=render_mode)
         self._tasks = TaskSet(tasks, split=split, task_ids=task_ids)
         self._max_output_chars = max_output_chars
@@ -93,7 +100,10 @@ class CodingEnv(PivotEnv):
         return self._tasks.ids
 
     def render(self) -> Any:
-        """Return the transcript as text (``ansi``) or as pixels, or print what is new (``human``)."""
+        """Return the transcript, as text (``ansi``) or as pixels (``rgb_array``).
+
+        In the ``human`` mode every turn is printed as it happens, and this does nothing.
+        """
         if self.render_mode == "rgb_array":
             return self._terminal.draw(self.messages)
         if self.render_mode == "ansi":
@@ -107,11 +117,12 @@ class CodingEnv(PivotEnv):
 
     def sample_action(self) -> str:
         """Draw a plausible action with the action space's generator, for tests."""
+        buggy = self.task.mutation.path
         calls = (
             ToolCall("view", {}),
             ToolCall("bash", {"command": "ls; export SEEN=$((SEEN + 1)); echo $SEEN"}),
-            ToolCall("bash", {"command": "mkdir -p notes/empty; echo note >> notes/a.txt; cd notes"}),
-            ToolCall("edit", {"path": self.task.mutation.path, "start": 1, "end": 0, "text": "# x"}),
+            ToolCall("bash", {"command": "mkdir -p notes/empty; echo a >> notes/a.txt; cd notes"}),
+            ToolCall("edit", {"path": buggy, "start": 1, "end": 0, "text": "# a comment"}),
             ToolCall("bash", {}),
         )
         return calls[int(self.action_space.np_random.integers(len(calls)))].as_text()
@@ -122,19 +133,22 @@ class CodingEnv(PivotEnv):
         elif task_id not in self._tasks:
             raise ValueError(f"unknown task_id {task_id!r}; env.unwrapped.task_ids lists them")
         task = self._tasks[task_id]
-        self._start_sandbox()
-        self._sandbox.load(self._tasks.workspace(task).with_bug(task))
+        self._load_sandbox(self._tasks.workspace(task).with_bug(task))
         self._hint = task.issue
         self._viewed_path = None
         return task_id, task.issue
 
-    def _start_sandbox(self) -> None:
-        """Start the box, replacing one that died."""
+    def _load_sandbox(self, state: SandboxState) -> None:
+        """Put a state into the box, starting it or replacing one that died."""
         try:
             self._sandbox.start()
+            self._sandbox.load(state)
+        except SandboxUnavailableError:
+            raise
         except InfraError:
             self._sandbox.close()
             self._sandbox.start()
+            self._sandbox.load(state)
 
     def _act(self, call: ToolCall) -> ToolResult:
         arguments = call.arguments
@@ -148,13 +162,14 @@ class CodingEnv(PivotEnv):
 
     def _bash(self, command: str | None) -> ToolResult:
         if command is None:
-            tests = " ".join(self.task.fail_to_pass)
+            tests = shlex.join(self.task.fail_to_pass)
             command = f"pytest -q --tb=short -p no:cacheprovider {tests}"
         result = self._sandbox.run(command, timeout_s=self._command_timeout_s)
-        output = without_durations(result.output)
+        output = reproducible(result.output)
         self._hint = output if "::" in output or ".py:" in output else self._hint
         if result.timed_out:
-            ending = f"[timed out after {self._command_timeout_s:g} s; all its processes were killed]"
+            limit = f"{self._command_timeout_s:g} s"
+            ending = f"[timed out after {limit}; all its processes were killed]"
         else:
             ending = f"[exit code {result.exit_code}]"
         shown = clip(output.rstrip("\n"), self._max_output_chars)
@@ -180,7 +195,8 @@ class CodingEnv(PivotEnv):
             end = arguments.get("end", start + _VIEW_LINES - 1)
             title, text = path, show_lines(source, start, end)
         if not text:
-            raise ActionError(f"{path} has {source.count(chr(10)) + 1} lines: nothing to show there")
+            count = source.count("\n") + 1
+            raise ActionError(f"{path} has {count} lines: nothing to show there")
         self._viewed_path = path
         text = clip(text, self._max_output_chars)
         facts = frozenset(f"{path}:{number}" for number in shown_lines(text))
@@ -250,8 +266,7 @@ class CodingEnv(PivotEnv):
 
     def _load(self, task_id: str, state: Mapping[str, Any], blobs: Mapping[str, bytes]) -> None:
         files = tuple(FileEntry(*entry) for entry in state["files"])
-        self._start_sandbox()
-        self._sandbox.load(SandboxState(files=files, shell=state["shell"], blobs=blobs))
+        self._load_sandbox(SandboxState(files=files, shell=state["shell"], blobs=blobs))
         self._hint = state["hint"]
         self._viewed_path = state["viewed_path"]
 

@@ -2,10 +2,12 @@
 
 import re
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 
 from pivot_envs.coding.task import CodingTask
 from pivot_envs.coding.workspace import Workspace
-from pivot_envs.sandbox.base import Sandbox, SandboxState
+from pivot_envs.errors import SandboxError, SnapshotError
+from pivot_envs.sandbox.base import FileEntry, Sandbox, SandboxState
 
 _STEERS_TESTS = re.compile(
     r"(^|/)(conftest\.py|pytest\.ini|\.pytest\.ini|pyproject\.toml|setup\.cfg|tox\.ini"
@@ -40,9 +42,15 @@ def graded_state(state: SandboxState, workspace: Workspace) -> SandboxState:
         in_package = workspace.owns(path) and not workspace.is_test(path)
         return in_package and not _STEERS_TESTS.search(path)
 
-    entries = [entry for entry in state.files if is_agents(entry.path)]
-    entries += [entry for entry in workspace.state.files if not is_agents(entry.path)]
-    files = tuple(sorted(entries, key=lambda entry: entry.path))
+    entries = {entry.path: entry for entry in state.files if is_agents(entry.path)}
+    for entry in workspace.state.files:
+        if not is_agents(entry.path):
+            # The agent may have put a file or a link where the release has a folder of tests.
+            for folder in map(str, PurePosixPath(entry.path).parents[:-1]):
+                if folder not in entries or entries[folder].kind != "directory":
+                    entries[folder] = FileEntry(folder, "directory", 0o755, "")
+            entries[entry.path] = entry
+    files = tuple(entries[path] for path in sorted(entries))
     return SandboxState(files=files, shell="", blobs={**state.blobs, **workspace.state.blobs})
 
 
@@ -54,7 +62,10 @@ def grade(sandbox: Sandbox, task: CodingTask, workspace: Workspace, timeout_s: f
     Raises:
         SandboxError: The sandbox failed.
     """
-    sandbox.load(graded_state(sandbox.save(), workspace))
+    try:
+        sandbox.load(graded_state(sandbox.save(), workspace))
+    except SnapshotError as error:
+        raise SandboxError(f"the graded files cannot be put in place: {error}") from error
     named = (*task.fail_to_pass, *task.pass_to_pass)
     report = sandbox.run_tests(named, timeout_s=timeout_s)
     failing = tuple(test for test in named if report.outcomes.get(test) != "passed")

@@ -1,18 +1,23 @@
-"""What the agent is shown of a command's output: clipped, and free of wall-clock figures."""
+"""What the agent is shown of a command's output: clipped, and the same in every run."""
 
 import re
 
-_DURATION = re.compile(r"^(.*\b(?:passed|failed|errors?|skipped|xfailed|xpassed|warnings?|ran|subtests passed)\b.*) in \d+\.\d+s(?: \(\d+:\d\d:\d\d\))?", re.MULTILINE)
+_DURATION = re.compile(
+    r"^(.*\b(?:passed|failed|errors?|skipped|xfailed|xpassed|deselected|warnings?|[Rr]an)\b.*)"
+    r" in \d+\.\d+s(?: \(\d+:\d\d:\d\d\))?",
+    re.MULTILINE,
+)
+_ADDRESS = re.compile(r"\bat 0x[0-9A-Fa-f]*(?:\.\.\.)?")
 _COUNT = re.compile(r"\b(\d+) (passed|failed|errors?|skipped)\b")
 
 
-def without_durations(output: str) -> str:
-    """Remove pytest's wall-clock times, so that an episode replays to the letter."""
-    return _DURATION.sub(r"\1", output)
+def reproducible(output: str) -> str:
+    """Remove pytest's wall-clock times and objects' addresses, so that an episode replays."""
+    return _ADDRESS.sub("at 0x...", _DURATION.sub(r"\1", output))
 
 
 def clip(text: str, max_chars: int) -> str:
-    """Keep head and tail of a text that is longer than ``max_chars`` characters."""
+    """Keep head and tail of a text that is longer than ``max_chars`` (at least 1) characters."""
     if len(text) <= max_chars:
         return text
     head = max_chars // 2

@@ -1,6 +1,9 @@
 """TaskSet, the coding tasks that an environment draws from, with their workspaces."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 
@@ -11,7 +14,7 @@ from pivot_envs.errors import TaskError
 
 
 class TaskSet:
-    """Tasks by id. Workspaces are fetched when first needed and shared."""
+    """Tasks by id. Workspaces are fetched when first needed; a process shares them."""
 
     def __init__(
         self,
@@ -25,8 +28,8 @@ class TaskSet:
         Raises:
             TaskError: The file is missing or damaged, an id is unknown, or no task is left.
         """
-        source = path if path is not None else default_tasks_path()
-        tasks = {task.task_id: task for task in read_tasks(source)}
+        source = Path(path) if path is not None else default_tasks_path()
+        tasks = _tasks_of(source)
         if task_ids is not None:
             unknown = [task_id for task_id in task_ids if task_id not in tasks]
             if unknown:
@@ -34,11 +37,14 @@ class TaskSet:
             tasks = {task_id: tasks[task_id] for task_id in task_ids}
         kept = {key: task for key, task in tasks.items() if split in (None, task.split)}
         if not kept:
-            raise TaskError(f"{source} has no task of split {split!r} among {len(tasks)}")
+            splits = sorted({task.split for task in tasks.values()})
+            raise TaskError(
+                f"{source}: none of {len(tasks)} tasks is of split {split!r}; "
+                f"there are the splits {', '.join(splits) or 'of no task'}"
+            )
         self._tasks = kept
         self.ids = tuple(kept)
         """Ids in the file's order."""
-        self._workspaces: dict[str, Workspace] = {}
 
     def __contains__(self, task_id: object) -> bool:
         """Tell whether a task is in the set."""
@@ -62,7 +68,23 @@ class TaskSet:
         Raises:
             SourceError: The release cannot be fetched or is not the one the task was made from.
         """
-        if task.source_sha256 not in self._workspaces:
-            release = fetch_source(task.package, task.version, sha256=task.source_sha256)
-            self._workspaces[task.source_sha256] = Workspace.of(release)
-        return self._workspaces[task.source_sha256]
+        return _workspace_of(task.package, task.version, task.source_sha256)
+
+
+def _tasks_of(path: Path) -> Mapping[str, CodingTask]:
+    """Return a file's tasks, from memory if the file is unchanged."""
+    try:
+        status = path.stat()
+    except OSError:
+        return _parsed(path, 0, 0)
+    return _parsed(path, status.st_mtime_ns, status.st_size)
+
+
+@lru_cache(maxsize=8)
+def _parsed(path: Path, _mtime_ns: int, _size_bytes: int) -> Mapping[str, CodingTask]:
+    return MappingProxyType({task.task_id: task for task in read_tasks(path)})
+
+
+@lru_cache(maxsize=16)
+def _workspace_of(package: str, version: str, sha256: str) -> Workspace:
+    return Workspace.of(fetch_source(package, version, sha256=sha256))

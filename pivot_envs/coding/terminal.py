@@ -31,7 +31,9 @@ class Terminal:
     def show_new(self, messages: Sequence[Message]) -> None:
         """Write what was added since the last call to standard output."""
         known = len(self._shown) if self._shown == tuple(messages[: len(self._shown)]) else 0
-        sys.stdout.write(self.transcript(messages[known:]) + "\n")
+        encoding = sys.stdout.encoding or "utf-8"
+        text = self.transcript(messages[known:])
+        sys.stdout.write(text.encode(encoding, "replace").decode(encoding) + "\n")
         sys.stdout.flush()
         self._shown = tuple(messages)
 

@@ -101,7 +101,7 @@ class Sandbox(ABC):
         """Write a workspace file in place, keeping its mode if it exists.
 
         Raises:
-            ValueError: ``path`` leaves the workspace or names a directory.
+            ValueError: ``path`` leaves the workspace or names a directory, or cannot be written.
         """
 
     @abstractmethod

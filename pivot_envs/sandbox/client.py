@@ -76,10 +76,11 @@ class AgentSandbox(Sandbox):
         """Return a workspace file; ``path`` is relative to the workspace or absolute inside it.
 
         Raises:
-            FileNotFoundError: There is no regular file at ``path`` inside the workspace.
-            SandboxError: The file cannot be read.
+            FileNotFoundError: There is no readable regular file at ``path`` in the workspace.
         """
-        header, blobs = self._ask({"op": "read", "path": path}, expected=("missing", "value"))
+        header, blobs = self._ask(
+            {"op": "read", "path": path}, expected=("missing", "value", "failure")
+        )
         if "error" in header:
             raise FileNotFoundError(f"no file {path!r} in the workspace: {header['error']}")
         return blobs[0]
@@ -88,10 +89,12 @@ class AgentSandbox(Sandbox):
         """Write a workspace file in place, keeping its mode; missing folders are created.
 
         Raises:
-            ValueError: ``path`` leaves the workspace or names a directory.
-            SandboxError: The file cannot be written, for instance because the box is full.
+            ValueError: ``path`` leaves the workspace or names a directory, or the file cannot be
+                written, for instance because the box is full.
         """
-        header, _ = self._ask({"op": "write", "path": path}, (content,), expected=("value",))
+        header, _ = self._ask(
+            {"op": "write", "path": path}, (content,), expected=("value", "failure")
+        )
         if "error" in header:
             raise ValueError(header["error"])
 

@@ -1,3 +1,5 @@
+import copy
+
 import pytest
 import torch
 
@@ -61,6 +63,18 @@ def test_a_saved_model_can_be_loaded(tiny_policy, tmp_path):
     loaded = LLMPolicy.load(tmp_path, max_new_tokens=8, temperature=0.0)
     (expected,) = tiny_policy.greedy().act([context()])
     assert loaded.act([context()])[0].token_ids == expected.token_ids
+
+
+def test_a_model_saved_in_half_precision_is_loaded_in_full_and_can_be_trained(
+    tiny_policy, tmp_path
+):
+    half = copy.deepcopy(tiny_policy.model).to(torch.bfloat16)
+    half.save_pretrained(tmp_path)
+    tiny_policy.chat.tokenizer.save_pretrained(tmp_path)
+    assert LLMPolicy.load(tmp_path).model.dtype == torch.float32
+    loaded = LLMPolicy.load(tmp_path, dtype=torch.bfloat16, max_new_tokens=4).with_adapter()
+    assert loaded.model.dtype == torch.bfloat16
+    assert loaded.act([context()])[0].token_ids
 
 
 def test_a_path_without_a_causal_language_model_is_named(tmp_path):

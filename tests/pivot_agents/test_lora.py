@@ -63,6 +63,12 @@ def test_merging_a_model_without_an_adapter_is_the_model():
         assert merged is model
 
 
+def test_weights_in_half_precision_are_not_merged():
+    model = lora.attach(tiny_model(64, hidden_size=32).to(torch.bfloat16))
+    with lora.merged(model) as merged:
+        assert merged is model
+
+
 def test_a_saved_adapter_can_be_loaded_and_trained_on(tmp_path):
     model = adapted()
     lora.save_adapter(model, tmp_path)

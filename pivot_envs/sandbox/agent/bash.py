@@ -17,10 +17,11 @@ START_TIMEOUT_S = 10.0
 _CONTROL = 250
 """Descriptor on which bash reports to the agent; closed in the commands it runs."""
 
-RUN, QUERY, RESTORE = "run", "query", "restore"
+RUN, RUN_AFTER, QUERY, RESTORE = "run", "after", "query", "restore"
 """Requests, and the files in the runtime folder that bash evaluates for them.
 
 The output of ``RUN`` is the command's, that of ``QUERY`` goes to the agent, ``RESTORE`` has none.
+``RUN_AFTER`` is a ``RUN`` that begins with the exit status in the file ``status``.
 """
 
 # All of it is one line of an argument, so that the line numbers in bash's messages depend on the
@@ -34,6 +35,9 @@ _DRIVER = (
     "IFS= \\builtin read -r __request; }} 2>/dev/null; do "
     "if {{ [[ $__request == run* ]]; }} 2>/dev/null; then "
     '{{ \\builtin eval "$(<{folder}/run)"; }} </dev/null {control}>&-; '
+    "elif {{ [[ $__request == after* ]]; }} 2>/dev/null; then "
+    '{{ \\builtin eval "$(<{folder}/after)$(\\builtin . {folder}/status)"; }} '
+    "</dev/null {control}>&-; "
     "elif {{ [[ $__request == query* ]]; }} 2>/dev/null; then "
     '{{ \\builtin eval "$(<{folder}/query)"; }} </dev/null 2>/dev/null >&{control}; '
     "else "
@@ -105,7 +109,7 @@ class Bash:
         """Have a source evaluated.
 
         Args:
-            kind: ``RUN``, ``QUERY`` or ``RESTORE``.
+            kind: One of the requests above.
             source: What to evaluate.
             deadline: When to give up, on the monotonic clock.
             output: Takes what commands print meanwhile.

@@ -8,6 +8,7 @@ from .bash import (
     QUERY,
     RESTORE,
     RUN,
+    RUN_AFTER,
     START_TIMEOUT_S,
     Bash,
     BashError,
@@ -73,12 +74,13 @@ class Shell:
         bash = self._living(before)
         others = self._processes.alive() - {bash.key()}
         output = Output(self._box.max_output_bytes)
-        # Where failures are trapped or fatal, this one would be noticed.
-        is_silent = self._last is None or self._last.notices_failures()
-        status = f"(exit {self._exit_status}); " if self._exit_status and not is_silent else ""
+        kind = RUN
+        if self._exit_status:
+            kind = RUN_AFTER
+            self._box.runtime_file("status", b"exit %d\n" % self._exit_status)
         try:
             deadline = time.monotonic() + timeout_s
-            self._exit_status, _ = bash.request(RUN, status + command, deadline, output)
+            self._exit_status, _ = bash.request(kind, command, deadline, output)
         except BashTimeoutError:
             self._processes.end_all_but(others)
             bash.drain(output)

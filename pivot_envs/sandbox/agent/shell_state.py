@@ -65,11 +65,6 @@ class Dump:
         options = _lines(self.options)
         return not self.traps and not any(f"set -o {name}" in options for name in watchful)
 
-    def notices_failures(self) -> bool:
-        """Tell whether a failing command has an effect beyond ``$?``."""
-        is_trapped = re.search(r" (ERR|DEBUG)$", self.traps, re.MULTILINE) is not None
-        return is_trapped or "set -o errexit" in _lines(self.options)
-
     def redefines(self, name: str) -> bool:
         """Tell whether the command ``name`` is an alias or a function."""
         name = re.escape(name)

@@ -11,7 +11,7 @@ from pivot_agents.trainers.policy_gradient import PolicyGradientConfig, PolicyGr
 from pivot_envs.errors import InfraError
 from wrappers import FunctionalReward, PivotResetWrapper
 
-CONFIG = PolicyGradientConfig(max_steps=25, learning_rate=3e-3)
+CONFIG = PolicyGradientConfig(max_steps=20, learning_rate=3e-3)
 
 
 def test_end_to_end_training_learns_the_drill(drill):
@@ -37,7 +37,7 @@ def test_pivot_training_learns_the_drill_from_one_turn_rollouts(drill):
         list(PolicyGradientTrainer(student, pool, config, counter=counter).train())
     assert drill.success_rate(student) > drill.success_rate(drill.base) + 0.15
     assert counter["profile"].turns == 8 * len(candidates)
-    assert counter["train"].turns == 25 * 64
+    assert counter["train"].turns == 20 * 64
     assert counter.learning.turns == counter["profile"].turns + counter["train"].turns
 
 

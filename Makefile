@@ -1,0 +1,65 @@
+# Everything a developer runs. `make help` lists the targets.
+
+PYTHON ?= python3
+PRESET ?= quick
+ARGS ?=
+TASK_RELEASES = more-itertools==10.7.0 sqlparse==0.5.3
+
+VENV = .venv
+RUN = $(VENV)/bin/python
+INSTALL = $(RUN) -m pip install --disable-pip-version-check -c constraints.txt
+TRAIN = $(VENV)/.has-train
+DEV = $(VENV)/.has-dev
+
+.PHONY: help compare test check base-model tasks sandbox-figures clean
+.DEFAULT_GOAL = help
+
+help: ## List the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' \
+		| while IFS="$$(printf '\t')" read -r name text; do printf '  make %-16s %s\n' "$$name" "$$text"; done
+	@echo
+	@echo '  PYTHON=python3.12 picks the interpreter, ARGS="..." is passed on, PRESET=full is for compare.'
+
+compare: $(TRAIN) ## Compare SFT, E2E and PivotRL; writes table, plots and report under runs/
+	$(RUN) -m benchmarks.compare --preset $(PRESET) $(ARGS)
+
+test: $(DEV) ## Run every test that can run on this machine
+	$(RUN) -m pytest $(ARGS)
+
+check: $(DEV) ## Check format, lint, types and import layers
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/mypy
+	$(VENV)/bin/lint-imports --no-logo
+
+base-model: $(TRAIN) ## Pretrain the shipped base model from nothing (hours)
+	$(RUN) -m benchmarks.base_model $(ARGS)
+
+tasks: $(TRAIN) ## Rebuild the shipped task file from the two source releases
+	$(RUN) -m pivot_envs.coding build $(TASK_RELEASES) \
+		--out pivot_envs/coding/data/mutations.jsonl.zst $(ARGS)
+
+sandbox-figures: $(TRAIN) ## Measure steps, snapshots and restores of the sandbox
+	$(RUN) -m benchmarks.sandbox $(ARGS)
+
+clean: ## Remove the virtual environment and caches; runs/ is kept
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+
+# The stamp is written last, so that an interrupted creation begins anew.
+$(VENV)/.created:
+	@command -v $(PYTHON) >/dev/null || { \
+		echo "error: no $(PYTHON) found; install it (Debian, Ubuntu: apt-get install python3 python3-venv)" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo "error: Python 3.11 or newer is needed, $(PYTHON) is $$($(PYTHON) -V 2>&1); name another one, as in: make PYTHON=python3.12 ..." >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+		echo "error: $(PYTHON) cannot create virtual environments; install python3-venv (Debian, Ubuntu: apt-get install python3-venv)" >&2; exit 1; }
+	$(PYTHON) -m venv --clear $(VENV)
+	@touch $@
+
+$(TRAIN): $(VENV)/.created pyproject.toml constraints.txt
+	$(INSTALL) -e '.[train]'
+	@touch $@
+
+$(DEV): $(VENV)/.created pyproject.toml constraints.txt
+	$(INSTALL) -e '.[train,dev]'
+	@touch $@ $(TRAIN)

@@ -1,0 +1,114 @@
+"""The two plots of a comparison, as PNG bytes."""
+
+import io
+from collections.abc import Sequence
+
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from benchmarks.efficiency import Axis, curve_of, mean_curve
+from benchmarks.results import ArmRecord, Estimate, Results, Row
+
+COLOURS = {"SFT": "#7a7a7a", "E2E": "#d1495b", "pivot": "#1f6f8b", "base": "#222222"}
+_BASELINES = {"random edit": "--", "base, listing withheld": ":", "nothing": "-."}
+
+
+def draw_curves(results: Results) -> bytes:
+    """Draw validation success against learning turns and against wall-clock.
+
+    Thin lines are seeds, thick lines their mean. SFT, which spends no turns, is a level.
+    """
+    figure = Figure(figsize=(10, 4), layout="constrained")
+    axes = figure.subplots(1, 2, sharey=True)
+    labels = {"turns": "learning turns", "wall_s": "seconds of learning"}
+    for place, (axis, label) in zip(axes, labels.items(), strict=True):
+        for arm in ("E2E", "pivot"):
+            records = [each for each in results.arms if each.arm == arm]
+            _draw_arm(place, arm, records, "turns" if axis == "turns" else "wall_s")
+        _draw_sft(place, [each for each in results.arms if each.arm == "SFT"])
+        place.set_xlabel(f"{label}, profiling included")
+        place.set_xlim(left=0)
+        place.set_ylim(0, 1)
+        place.yaxis.set_major_formatter(lambda value, _: f"{100 * value:.0f} %")
+        _tidy(place)
+    axes[0].set_ylabel("success on validation tasks, T=1")
+    axes[0].legend(frameon=False, loc="best")
+    return _png(figure)
+
+
+def _draw_arm(place: Axes, arm: str, records: Sequence[ArmRecord], axis: Axis) -> None:
+    curves = [curve_of(record, axis) for record in records]
+    if not curves:
+        return
+    if len(curves) > 1:
+        for costs, successes in curves:
+            place.plot(costs, successes, color=COLOURS[arm], alpha=0.35, linewidth=1)
+    costs, successes = mean_curve(curves)
+    place.plot(costs, successes, color=COLOURS[arm], linewidth=2.2, marker="o", ms=4, label=arm)
+    end = max(record.profile_wall_s for record in records)
+    if axis == "turns":
+        end = max(record.profile.get("turns", 0) for record in records)
+    if end:
+        place.axvspan(0, end, color=COLOURS[arm], alpha=0.08, linewidth=0, label="profiling")
+
+
+def _draw_sft(place: Axes, records: Sequence[ArmRecord]) -> None:
+    if not records:
+        return
+    level = sum(record.curve[-1].success for record in records) / len(records)
+    colour = COLOURS["SFT"]
+    place.axhline(level, color=colour, linestyle="--", label="SFT, at its end")
+
+
+def draw_bars(results: Results) -> bytes:
+    """Draw success by policy with intervals, on both held-out sets; baselines are lines."""
+    figure = Figure(figsize=(10, 4), layout="constrained")
+    axes = figure.subplots(1, 2, sharey=True)
+    titles = {"test": "unseen mutations of known functions", "unseen": "unseen functions"}
+    models = [row for row in results.rows if row.kind != "baseline"]
+    for place, (tasks, title) in zip(axes, titles.items(), strict=True):
+        for index, row in enumerate(models):
+            _draw_row(place, index, row, tasks)
+        for row in results.rows:
+            if row.kind == "baseline":
+                mean = row.scores[f"{tasks} T=1"].mean
+                style = _BASELINES.get(row.name, "-")
+                place.axhline(mean, color="#555555", linestyle=style, linewidth=1, label=row.name)
+        place.set_xticks(range(len(models)), [row.name for row in models])
+        place.set_title(title, fontsize=11)
+        place.set_ylim(0, 1)
+        place.yaxis.set_major_formatter(lambda value, _: f"{100 * value:.0f} %")
+        _tidy(place)
+    axes[0].set_ylabel("success (full: T=1, pale: greedy)")
+    axes[1].legend(frameon=False, loc="upper right")
+    return _png(figure)
+
+
+def _draw_row(place: Axes, index: int, row: Row, tasks: str) -> None:
+    colour = COLOURS.get(row.name, "#4c956c")
+    shown = ((f"{tasks} T=1", -0.2, 1.0), (f"{tasks} greedy", 0.2, 0.45))
+    for measurement, offset, alpha in shown:
+        one = row.scores[measurement]
+        place.bar(index + offset, one.mean, width=0.36, color=colour, alpha=alpha)
+        place.errorbar(
+            index + offset, one.mean, yerr=_whiskers(one), color="black", capsize=3, linewidth=1
+        )
+        for value in one.per_seed:
+            place.plot(index + offset, value, marker=".", color="black", ms=5)
+
+
+def _whiskers(one: Estimate) -> tuple[tuple[float], tuple[float]]:
+    return (max(0.0, one.mean - one.low),), (max(0.0, one.high - one.mean),)
+
+
+def _tidy(place: Axes) -> None:
+    place.spines[["top", "right"]].set_visible(False)
+    place.grid(axis="y", alpha=0.25)
+
+
+def _png(figure: Figure) -> bytes:
+    FigureCanvasAgg(figure)
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=150, metadata={"Software": None})
+    return buffer.getvalue()

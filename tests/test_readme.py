@@ -1,0 +1,75 @@
+"""The README's code does what the README says."""
+
+import ast
+import doctest
+import importlib
+import re
+from pathlib import Path
+
+import gymnasium as gym
+import pytest
+
+import pivot_envs  # noqa: F401
+from pivot_envs.errors import SandboxUnavailableError, SourceError
+
+README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"^```python\n(.*?)^```$", README, flags=re.DOTALL | re.MULTILINE)
+DOCTESTS = [block for block in BLOCKS if block.startswith(">>>")]
+PROGRAMS = [block for block in BLOCKS if not block.startswith(">>>")]
+
+
+@pytest.fixture
+def _coding_env_or_skip():
+    try:
+        with gym.make("pivot/Coding-v0") as env:
+            env.reset(seed=0)
+    except (SandboxUnavailableError, SourceError) as reason:
+        pytest.skip(f"pivot/Coding-v0 cannot run here: {reason}")
+
+
+def run_doctest(code: str) -> None:
+    example = doctest.DocTestParser().get_doctest(code, {}, "README.md", "README.md", 0)
+    runner = doctest.DebugRunner(optionflags=doctest.ELLIPSIS)
+    runner.run(example)
+
+
+def test_there_is_a_quickstart_an_agent_and_a_program():
+    assert len(DOCTESTS) == 2
+    assert len(PROGRAMS) == 1
+
+
+def test_the_quickstart_has_at_most_15_lines():
+    assert len(DOCTESTS[0].splitlines()) <= 15
+
+
+def test_the_agent_takes_fewer_than_15_lines():
+    code = [line for line in DOCTESTS[1].splitlines() if line.startswith((">>>", "..."))]
+    assert len(code) < 15
+
+
+@pytest.mark.usefixtures("_coding_env_or_skip")
+def test_the_quickstart_runs():
+    run_doctest(DOCTESTS[0])
+
+
+def test_the_agent_runs():
+    run_doctest(DOCTESTS[1])
+
+
+def test_what_the_training_program_imports_exists():
+    for node in ast.walk(ast.parse(PROGRAMS[0])):
+        if isinstance(node, ast.ImportFrom):
+            module = importlib.import_module(str(node.module))
+            assert [name.name for name in node.names if not hasattr(module, name.name)] == []
+
+
+def test_every_linked_file_exists():
+    links = re.findall(r"\]\((?!https?:|#)([^)]+)\)", README)
+    assert links
+    root = Path(__file__).parents[1]
+    assert [link for link in links if not (root / link).exists()] == []
+
+
+def test_the_place_of_the_results_is_marked():
+    begin, end = README.index("<!-- results:begin -->"), README.index("<!-- results:end -->")
+    assert begin < end
