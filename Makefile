@@ -27,10 +27,11 @@ test: $(DEV) ## Run every test that can run on this machine
 	$(RUN) -m pytest $(ARGS)
 
 check: $(DEV) ## Check format, lint, types and import layers
-	$(VENV)/bin/ruff format --check .
-	$(VENV)/bin/ruff check .
-	$(VENV)/bin/mypy
-	$(VENV)/bin/lint-imports --no-logo
+	@status=0; \
+	for command in "ruff format --check ." "ruff check ." mypy "lint-imports --no-logo"; do \
+		echo "$$command"; $(VENV)/bin/$$command || status=1; \
+	done; \
+	exit $$status
 
 base-model: $(TRAIN) ## Pretrain the shipped base model from nothing (hours)
 	$(RUN) -m benchmarks.base_model $(ARGS)

@@ -47,7 +47,7 @@ OUTPUT_CHARS = 600
 ROWS = {
     "library": 14_000,
     "package": 12_000,
-    "episode": 4,
+    "episode": 12,
     "look_up": 6_000,
     "copying": 3_000,
     "text": 3_000,

@@ -30,7 +30,7 @@ def findings(
         *(_has_read(row.name, scores) for row in models),
         *(_has_learned(row) for row in arms),
         *(_has_kept(row) for row in arms),
-        *(_efficiency(each) for each in reaches),
+        *dict.fromkeys(_efficiency(each) for each in reaches),
         *_notes(records),
     )
 
@@ -92,8 +92,8 @@ def _efficiency(reach: Reach) -> str:
     bill = "profiling included" if reach.counts_profiling else "profiling left out"
     if reach.level is None:
         return (
-            f"Ratio of {axis}, {bill}: not reached. E2E, pivot or both never rose above their "
-            "start on the validation tasks."
+            "Ratio of E2E to pivot: not reached. One of them, or both, never rose above the start "
+            "on the validation tasks."
         )
     if reach.ratio is None:
         return f"Ratio of {axis}, {bill}: not defined at validation success {reach.level:.2f}."

@@ -29,9 +29,8 @@ def draw_curves(results: Results) -> bytes:
         _draw_sft(place, [each for each in results.arms if each.arm == "SFT"])
         place.set_xlabel(f"{label}, profiling included")
         place.set_xlim(left=0)
-        place.set_ylim(0, 1)
-        place.yaxis.set_major_formatter(lambda value, _: f"{100 * value:.0f} %")
         _tidy(place)
+    _share_limit(axes, [point.success for record in results.arms for point in record.curve])
     axes[0].set_ylabel("success on validation tasks, T=1")
     axes[0].legend(frameon=False, loc="best")
     return _png(figure)
@@ -77,9 +76,9 @@ def draw_bars(results: Results) -> bytes:
                 place.axhline(mean, color="#555555", linestyle=style, linewidth=1, label=row.name)
         place.set_xticks(range(len(models)), [row.name for row in models])
         place.set_title(title, fontsize=11)
-        place.set_ylim(0, 1)
-        place.yaxis.set_major_formatter(lambda value, _: f"{100 * value:.0f} %")
         _tidy(place)
+    scores = [item for row in results.rows for item in row.scores.items()]
+    _share_limit(axes, [one.high for name, one in scores if name.startswith(tuple(titles))])
     axes[0].set_ylabel("success (full: T=1, pale: greedy)")
     axes[1].legend(frameon=False, loc="upper right")
     return _png(figure)
@@ -102,7 +101,14 @@ def _whiskers(one: Estimate) -> tuple[tuple[float], tuple[float]]:
     return (max(0.0, one.mean - one.low),), (max(0.0, one.high - one.mean),)
 
 
+def _share_limit(axes: Sequence[Axes], values: Sequence[float]) -> None:
+    """Let both plots end somewhat above the highest value, and below 100 % where they can."""
+    for place in axes:
+        place.set_ylim(0, min(1.02, max(0.1, 1.2 * max(values, default=1.0))))
+
+
 def _tidy(place: Axes) -> None:
+    place.yaxis.set_major_formatter(lambda value, _: f"{100 * value:.0f} %")
     place.spines[["top", "right"]].set_visible(False)
     place.grid(axis="y", alpha=0.25)
 

@@ -92,11 +92,11 @@ PRESETS: Mapping[str, Protocol] = {
         drills=64,
     ),
     "full": Protocol(
-        demonstrations=64,
+        demonstrations=48,
         turn_budget=4000,
         seeds=3,
         profile_samples=8,
-        test_tasks=96,
+        test_tasks=86,
         test_samples=4,
         unseen_tasks=48,
         unseen_samples=4,

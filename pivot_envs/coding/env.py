@@ -184,6 +184,8 @@ class CodingEnv(PivotEnv):
                 raise ActionError("no traceback or test points to a place: name a path")
             path, function = focus.path, focus.function
         path = path or self._viewed_path or ""
+        if not path:
+            raise ActionError("no file was viewed or edited before: name the path")
         source = self._read(path)
         if function:
             span = find_function(source, function)

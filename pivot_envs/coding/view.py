@@ -28,10 +28,11 @@ def find_functions(source: str) -> tuple[FunctionSpan, ...]:
     lines = source.split("\n")
     spans: list[FunctionSpan] = []
     enclosing: list[tuple[int, str]] = []
+    docstring_end = 0
     for number, line in enumerate(lines, start=1):
         match = _DEFINITION.match(line)
         block = match or _COMPOUND.match(line)
-        if block is None:
+        if block is None or number <= docstring_end:
             continue
         indent = len(block[1])
         while enclosing and enclosing[-1][0] >= indent:
@@ -43,7 +44,9 @@ def find_functions(source: str) -> tuple[FunctionSpan, ...]:
         if match[2] == "def":
             body = _signature_end(lines, number) + 1
             end = _block_end(lines, body, indent)
-            spans.append(FunctionSpan(name, number, end, _docstring(lines, body, end)))
+            docstring = _docstring(lines, body, end)
+            docstring_end = docstring[1] if docstring else 0
+            spans.append(FunctionSpan(name, number, end, docstring))
     return tuple(spans)
 
 
@@ -52,7 +55,7 @@ def _signature_end(lines: list[str], start: int) -> int:
     for number in range(start, len(lines) + 1):
         code = lines[number - 1].split("#")[0]
         depth += sum(code.count(c) for c in "([{") - sum(code.count(c) for c in ")]}")
-        if depth <= 0 and code.rstrip().endswith(":"):
+        if depth <= 0 and (code.rstrip().endswith(":") or number == start):
             return number
         if number - start > 30:
             break

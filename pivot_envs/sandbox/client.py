@@ -96,7 +96,7 @@ class AgentSandbox(Sandbox):
             {"op": "write", "path": path}, (content,), expected=("value", "failure")
         )
         if "error" in header:
-            raise ValueError(header["error"])
+            raise ValueError(f"{path!r} cannot be written: {header['error']}")
 
     def save(self) -> SandboxState:
         """Save workspace and shell; nothing is disturbed.

@@ -8,7 +8,12 @@ import os
 from importlib.machinery import SourceFileLoader
 from typing import Any
 
-_MAX_CACHED_BYTES = 32 * 1024 * 1024
+_MAX_CACHED_BYTES = 3 * 1024 * 1024
+"""Bytes of source; their code takes several times as much memory."""
+
+_MAX_VERSIONS = 2
+"""Contents of the same file: the one before an edit and the one after it."""
+
 _MAX_SOURCE_BYTES = 2 * 1024 * 1024
 
 
@@ -52,6 +57,9 @@ class CodeCache:
                 result = self._compile(SourceFileLoader("warm", path), data, path)
             else:
                 result = self._rewrite(_Source(path, data), None)
+            versions = [key for key in self._results if key[:2] == (kind, path)]
+            for key in versions[: 1 - _MAX_VERSIONS]:
+                del self._results[key]
             self._results[self._key(kind, path, data)] = (result, len(data))
             while sum(size for _, size in self._results.values()) > _MAX_CACHED_BYTES:
                 del self._results[next(iter(self._results))]

@@ -59,8 +59,6 @@ class Server:
     def _answer(self, header: dict[str, Any], blobs: list[bytes]) -> Answer:
         try:
             return self._operations[header["op"]](header, blobs)
-        except FileNotFoundError as error:
-            return {"error": str(error), "kind": "missing"}, ()
         except ValueError as error:
             return {"error": str(error), "kind": "value"}, ()
         except (OSError, ShellError, RunnerError, RecursionError, MemoryError) as error:
@@ -107,10 +105,17 @@ class Server:
         }
 
     def _read(self, header: dict[str, Any], _: list[bytes]) -> Answer:
-        return {}, (self._files.read(self._box.to_real(header["path"])),)
+        try:
+            return {}, (self._files.read(self._box.to_real(header["path"])),)
+        except OSError as error:
+            return {"error": str(error), "kind": "value"}, ()
 
     def _write(self, header: dict[str, Any], blobs: list[bytes]) -> Answer:
-        self._files.write(self._box.to_real(header["path"]), blobs[0])
+        try:
+            self._files.write(self._box.to_real(header["path"]), blobs[0])
+        except OSError as error:
+            # A full box or a file among the folders of the path: the commands' doing.
+            return {"error": str(error), "kind": "value"}, ()
         return {}, ()
 
     def _save(self, header: dict[str, Any], _: list[bytes]) -> Answer:

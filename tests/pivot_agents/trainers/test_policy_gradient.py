@@ -30,10 +30,10 @@ def test_end_to_end_training_learns_the_drill(drill):
 def test_pivot_training_learns_the_drill_from_one_turn_rollouts(drill):
     student, counter = drill.student(), TurnCounter()
     candidates = extract_candidates(drill.demonstrations[:48])
-    with EnvPool(lambda: pivot_env(drill, candidates), 16) as pool:
+    with EnvPool(lambda: pivot_env(drill, candidates), 64) as pool:
         pivots = select_pivots(profile(candidates, pool, student, counter=counter))
     config = replace(CONFIG, horizon=1)
-    with EnvPool(lambda: pivot_env(drill, pivots), 16) as pool:
+    with EnvPool(lambda: pivot_env(drill, pivots), 64) as pool:
         list(PolicyGradientTrainer(student, pool, config, counter=counter).train())
     assert drill.success_rate(student) > drill.success_rate(drill.base) + 0.15
     assert counter["profile"].turns == 8 * len(candidates)
@@ -55,6 +55,13 @@ def test_a_resumed_run_gives_the_same_curve(drill, tmp_path):
     second.load(tmp_path / "checkpoint.pt")
     assert start + list(second.train()) == whole
     assert second.counter["train"].turns == sum(one.turns for one in whole)
+
+
+def test_without_a_kl_coefficient_no_reference_is_asked(drill):
+    config = replace(CONFIG, max_steps=1, groups_per_step=2, group_size=4, kl_coef=0.0)
+    (metrics,) = PolicyGradientTrainer(drill.student(), drill.pool, config).train()
+    assert metrics.trained_tokens > 0
+    assert metrics.kl == 0
 
 
 def test_training_ends_with_its_turn_budget(drill):

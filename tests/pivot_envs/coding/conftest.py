@@ -1,11 +1,15 @@
 import io
 import tarfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
 
+from pivot_envs.coding.env import CodingEnv
 from pivot_envs.coding.source import PackageSource, fetch_source
+from pivot_envs.coding.task import CodingTask, Mutation, write_tasks
+from pivot_envs.coding.taskset import TaskSet
+from pivot_envs.errors import SandboxUnavailableError, SourceError
 
 MODULE = '''\
 """A tiny package."""
@@ -82,15 +86,19 @@ def make_release(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MakeRelease
 
     def make(name: str, version: str, files: Mapping[str, str]) -> Path:
         path = folder / f"{name}-{version}.tar.gz"
-        with tarfile.open(path, "w:gz") as archive:
-            for file, text in files.items():
-                content = text.encode()
-                member = tarfile.TarInfo(f"{name}-{version}/{file}")
-                member.size = len(content)
-                archive.addfile(member, io.BytesIO(content))
+        _write_release(path, files)
         return path
 
     return make
+
+
+def _write_release(path: Path, files: Mapping[str, str]) -> None:
+    with tarfile.open(path, "w:gz") as archive:
+        for file, text in files.items():
+            content = text.encode()
+            member = tarfile.TarInfo(f"{path.name.removesuffix('.tar.gz')}/{file}")
+            member.size = len(content)
+            archive.addfile(member, io.BytesIO(content))
 
 
 @pytest.fixture
@@ -98,3 +106,75 @@ def tiny_source(make_release: MakeRelease, tmp_path: Path) -> PackageSource:
     """A release with two functions and a class, fetched from a folder."""
     make_release("tiny", "1.0", {"tiny.py": MODULE, "tests/test_tiny.py": TESTS})
     return fetch_source("tiny", "1.0", cache_dir=tmp_path / "cache")
+
+
+def _tiny_task(name: str, source: PackageSource, mutation: Mutation, failing: str) -> CodingTask:
+    tests = ("test_clamp_keeps_values_inside", "test_clamp_limits_both_sides")
+    passing = [test for test in (*tests, "CounterTests::test_add") if test != failing]
+    return CodingTask(
+        task_id=f"tiny-1.0/{name}",
+        package="tiny",
+        version="1.0",
+        source_sha256=source.sha256,
+        function=f"tiny.py::{name}",
+        mutation=mutation,
+        issue=f"tiny 1.0: 1 test fails.\ntests/test_tiny.py::{failing}\nE AssertionError",
+        fail_to_pass=(f"tests/test_tiny.py::{failing}",),
+        pass_to_pass=tuple(f"tests/test_tiny.py::{test}" for test in passing),
+        split="train" if name == "clamp" else "test",
+    )
+
+
+@pytest.fixture(scope="session")
+def tiny_tasks(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A task file with two bugs in a tiny release, which this process has in its memory."""
+    folder = tmp_path_factory.mktemp("tiny")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
+        patch.setenv("PIP_NO_INDEX", "1")
+        patch.setenv("PIP_FIND_LINKS", str(folder))
+        _write_release(folder / "tiny-1.0.tar.gz", {"tiny.py": MODULE, "tests/test_tiny.py": TESTS})
+        source = fetch_source("tiny", "1.0")
+        high = Mutation("tiny.py", 9, "high", "low", 15, "name")
+        total = Mutation("tiny.py", 20, "+=", "-=", 19, "operator")
+        write_tasks(
+            path := folder / "tasks.jsonl",
+            [
+                _tiny_task("clamp", source, high, "test_clamp_limits_both_sides"),
+                _tiny_task("Counter.add", source, total, "CounterTests::test_add"),
+            ],
+        )
+        tasks = TaskSet(str(path))
+        tasks.workspace(tasks["tiny-1.0/clamp"])
+    return path
+
+
+@pytest.fixture(scope="module")
+def shared_tiny_env(tiny_tasks: Path) -> Iterator[CodingEnv]:
+    """An environment of the tiny release; reset it before use."""
+    env = CodingEnv(tasks=str(tiny_tasks), command_timeout_s=20.0)
+    try:
+        env.reset(seed=0)
+    except SandboxUnavailableError as error:
+        pytest.skip(str(error))
+    yield env
+    env.close()
+
+
+@pytest.fixture
+def tiny_env(shared_tiny_env: CodingEnv) -> CodingEnv:
+    """A running episode of the bug in ``clamp``."""
+    shared_tiny_env.reset(seed=0, options={"task_id": "tiny-1.0/clamp"})
+    return shared_tiny_env
+
+
+@pytest.fixture(scope="session")
+def real_tasks() -> tuple[CodingTask, ...]:
+    """The tasks that ship with the project."""
+    tasks = TaskSet()
+    try:
+        for task in [tasks[task_id] for task_id in tasks.ids]:
+            tasks.workspace(task)
+    except SourceError as error:
+        pytest.skip(f"a source release cannot be fetched here: {error}")
+    return tuple(tasks[task_id] for task_id in tasks.ids)

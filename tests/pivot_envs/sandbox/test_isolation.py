@@ -77,17 +77,19 @@ def test_files_outside_the_workspace_are_not_read(box: Sandbox, path: str) -> No
         box.read_file(path)
 
 
-@pytest.mark.parametrize("path", ["pipe", "folder", "."])
+@pytest.mark.parametrize("path", ["pipe", "folder", ".", "file/x", "loop", "x" * 300, "nul\0"])
 def test_what_is_no_file_is_not_read(box: Sandbox, path: str) -> None:
-    box.run("mkfifo pipe; mkdir folder", timeout_s=5)
+    box.run("mkfifo pipe; mkdir folder; : > file; ln -s loop loop", timeout_s=5)
     with pytest.raises(FileNotFoundError):
         box.read_file(path)
 
 
-@pytest.mark.parametrize("path", ["../x", "/tmp/x", "link", "up/tmp/x", "folder", ".", ""])
+@pytest.mark.parametrize(
+    "path", ["../x", "/tmp/x", "link", "up/tmp/x", "folder", ".", "", "file/x", "x" * 300]
+)
 def test_files_outside_the_workspace_are_not_written(box: Sandbox, path: str) -> None:
-    box.run("ln -s /tmp/x link; ln -s / up; mkdir folder", timeout_s=5)
-    with pytest.raises(ValueError, match=r"outside|folder"):
+    box.run("ln -s /tmp/x link; ln -s / up; mkdir folder; : > file", timeout_s=5)
+    with pytest.raises(ValueError, match=r"outside|folder|Not a dir|too long"):
         box.write_file(path, b"x")
     assert box.run("ls /tmp", timeout_s=5).output == ""
 

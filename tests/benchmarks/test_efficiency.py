@@ -1,0 +1,71 @@
+import numpy as np
+import pytest
+
+from benchmarks.efficiency import cost_to_reach, curve_of, mean_curve, reach, reaches
+from benchmarks.results import ArmRecord, CurvePoint
+
+
+def record(arm, points, *, seed=0, profile_turns=0, profile_wall_s=0.0):
+    curve = tuple(CurvePoint(turns, wall_s, success) for turns, wall_s, success in points)
+    return ArmRecord(
+        arm,
+        seed,
+        profile={"turns": profile_turns},
+        profile_wall_s=profile_wall_s,
+        curve=curve,
+    )
+
+
+E2E = record("E2E", [(0, 0, 0.2), (400, 100, 0.3), (800, 200, 0.5)])
+PIVOT = record(
+    "pivot",
+    [(0, 0, 0.2), (200, 10, 0.2), (300, 20, 0.4), (400, 30, 0.35)],
+    profile_turns=200,
+    profile_wall_s=10,
+)
+
+
+def test_the_cost_is_read_off_between_two_points():
+    costs, successes = np.array([0.0, 100.0, 200.0]), np.array([0.2, 0.2, 0.6])
+    assert cost_to_reach(costs, successes, 0.3) == pytest.approx(125.0)
+    assert cost_to_reach(costs, successes, 0.6) == pytest.approx(200.0)
+
+
+def test_a_level_that_is_never_reached_has_no_cost():
+    assert cost_to_reach(np.array([0.0, 9.0]), np.array([0.1, 0.2]), 0.3) is None
+
+
+def test_arms_are_compared_at_the_best_success_that_both_reach():
+    found = reach([E2E, PIVOT], "turns", counts_profiling=True)
+    assert found.level == pytest.approx(0.4)
+    assert found.e2e == pytest.approx(600)
+    assert found.pivot == pytest.approx(300)
+    assert found.ratio == pytest.approx(2.0)
+
+
+def test_wall_clock_is_compared_in_the_same_way():
+    found = reach([E2E, PIVOT], "wall_s", counts_profiling=True)
+    assert (found.e2e, found.pivot) == (pytest.approx(150), pytest.approx(20))
+
+
+def test_leaving_profiling_out_moves_the_pivot_curve_to_zero():
+    found = reach([E2E, PIVOT], "turns", counts_profiling=False)
+    assert found.pivot == pytest.approx(100)
+    assert found.ratio == pytest.approx(6.0)
+    costs, successes = curve_of(PIVOT, "turns", counts_profiling=False)
+    assert costs.tolist() == [0, 100, 200]
+    assert successes.tolist() == [0.2, 0.4, 0.35]
+
+
+def test_an_arm_that_never_rises_above_its_start_is_not_compared():
+    flat = record("pivot", [(0, 0, 0.2), (300, 9, 0.2)], profile_turns=300, profile_wall_s=9)
+    for found in reaches([E2E, flat]):
+        assert (found.level, found.e2e, found.pivot, found.ratio) == (None, None, None, None)
+
+
+def test_the_mean_of_curves_ends_where_the_shortest_ends():
+    one = (np.array([0.0, 10.0]), np.array([0.0, 1.0]))
+    other = (np.array([0.0, 20.0]), np.array([0.0, 1.0]))
+    costs, successes = mean_curve([one, other])
+    assert costs.tolist() == [0, 10]
+    assert successes.tolist() == [0, 0.75]
