@@ -94,7 +94,10 @@ def test_one_seed_has_no_values_by_seed():
 
 
 def test_pooling_keeps_tasks_apart():
-    assert pooled([result(1, 2), result(2, 2)]).successes == ((True,) * 4, (False, False, True, True))
+    assert pooled([result(1, 2), result(2, 2)]).successes == (
+        (True,) * 4,
+        (False, False, True, True),
+    )
 
 
 def test_a_difference_is_paired_by_task():
