@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from benchmarks.efficiency import Axis, curve_of, mean_curve
 from benchmarks.results import ArmRecord, Estimate, Results, Row
 
-COLOURS = {"SFT": "#7a7a7a", "E2E": "#d1495b", "pivot": "#1f6f8b", "base": "#222222"}
+COLOURS = {"SFT": "#e0a030", "E2E": "#d1495b", "pivot": "#1f6f8b", "base": "#56606b"}
 _BASELINES = {"random edit": "--", "base, listing withheld": ":", "nothing": "-."}
 
 
@@ -80,7 +80,8 @@ def draw_bars(results: Results) -> bytes:
     scores = [item for row in results.rows for item in row.scores.items()]
     _share_limit(axes, [one.high for name, one in scores if name.startswith(tuple(titles))])
     axes[0].set_ylabel("success (full: T=1, pale: greedy)")
-    axes[1].legend(frameon=False, loc="upper right")
+    handles, labels = axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=3, frameon=False)
     return _png(figure)
 
 

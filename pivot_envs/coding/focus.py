@@ -77,9 +77,12 @@ def _used_function(
         if word in package.classes
     ]
     for scope in (statement, body, class_text):
-        called = dict.fromkeys(_CALL.findall(scope))
-        known = [name for name in called if name in package.functions or name in package.classes]
-        known = known or [name for name in re.findall(r"\w+", scope) if name in package.classes]
+        called = set(_CALL.findall(scope))
+        known = [
+            word
+            for word in dict.fromkeys(re.findall(r"\w+", scope))
+            if word in package.classes or (word in called and word in package.functions)
+        ]
         if not known:
             continue
         name = _named_after(known, test_name) or known[0]

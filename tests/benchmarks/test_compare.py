@@ -1,0 +1,102 @@
+import io
+import json
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+
+import pytest
+from rich.console import Console
+
+from benchmarks.compare import INTERRUPTED, compare, main
+from benchmarks.protocol import PRESETS, draw_tasks
+from pivot_agents.tiny import tiny_model, train_tokenizer
+from pivot_envs.coding.task import default_tasks_path, read_tasks
+from pivot_envs.errors import RecordError
+
+MICRO = replace(
+    PRESETS["quick"],
+    demonstrations=2,
+    turn_budget=8,
+    profile_samples=2,
+    test_tasks=2,
+    test_samples=1,
+    unseen_tasks=1,
+    unseen_samples=1,
+    validation_tasks=1,
+    validation_samples=1,
+    validate_every_turns=8,
+    drills=2,
+    e2e_groups=1,
+    pivot_groups=1,
+    group_size=2,
+    max_turns=4,
+    max_new_tokens=4,
+    pool_size=2,
+    threads=1,
+)
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    """A model with random weights, which says nothing that is a tool call."""
+    folder = tmp_path_factory.mktemp("model")
+    tokenizer = train_tokenizer(['{"name": "view", "arguments": {}}'], 300)
+    tiny_model(len(tokenizer), hidden_size=32, layers=1, heads=2).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return str(folder)
+
+
+def quiet() -> Console:
+    return Console(file=io.StringIO(), width=200)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_a_comparison_runs_to_its_report_and_is_not_run_twice(tmp_path, model):
+    out = tmp_path / "run"
+    results = compare(MICRO, model=model, out=out, console=quiet())
+    written = json.loads((out / "results.json").read_text())
+    assert [row["name"] for row in written["rows"]] == [row.name for row in results.rows]
+    pivot = next(record for record in results.arms if record.arm == "pivot")
+    assert "no pivot among" in pivot.note
+    assert pivot.profile["turns"] > 0
+    assert "data:image/png" in (out / "report.html").read_text()
+    with pytest.raises(RecordError, match=r"protocol\.drills differ"):
+        compare(replace(MICRO, drills=3), model=model, out=out, console=quiet())
+    evaluations = {path: path.stat().st_mtime_ns for path in (out / "evaluations").rglob("*.json")}
+    again = compare(MICRO, model=model, out=out, console=quiet())
+    assert again.rows == results.rows
+    assert evaluations == {path: path.stat().st_mtime_ns for path in evaluations}
+
+
+@pytest.mark.slow
+def test_an_interrupt_says_how_to_go_on(tmp_path, model):
+    command = [sys.executable, "-m", "benchmarks.compare", "--model", model]
+    command += ["--out", str(tmp_path / "run")]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    assert process.stdout is not None
+    try:
+        for _ in range(600):
+            if (tmp_path / "run" / "config.json").exists():
+                break
+            process.poll()
+            signal.sigtimedwait([], 0.1)
+        process.send_signal(signal.SIGINT)
+        output, _ = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert process.returncode == INTERRUPTED
+    assert f"python -m benchmarks.compare --model {model} --out" in output
+
+
+def test_a_model_that_is_none_is_a_clear_error(tmp_path, capsys):
+    (tmp_path / "empty").mkdir()
+    arguments = ["--model", str(tmp_path / "empty"), "--out", str(tmp_path / "run")]
+    assert main(arguments) == 1
+    assert "causal language model" in capsys.readouterr().out
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_shipped_tasks_are_enough_for_the_smallest_run():
+    assert draw_tasks(read_tasks(default_tasks_path()), MICRO).test
