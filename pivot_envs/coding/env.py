@@ -163,7 +163,7 @@ class CodingEnv(PivotEnv):
     def _bash(self, command: str | None) -> ToolResult:
         if command is None:
             tests = shlex.join(self.task.fail_to_pass)
-            command = f"pytest -q --tb=short -p no:cacheprovider {tests}"
+            command = f"python -m pytest -q --tb=short -p no:cacheprovider {tests}"
         result = self._sandbox.run(command, timeout_s=self._command_timeout_s)
         output = reproducible(result.output)
         self._hint = output if "::" in output or ".py:" in output else self._hint

@@ -48,7 +48,7 @@ class TaskSet:
 
     def __contains__(self, task_id: object) -> bool:
         """Tell whether a task is in the set."""
-        return task_id in self._tasks
+        return isinstance(task_id, str) and task_id in self._tasks
 
     def __getitem__(self, task_id: str) -> CodingTask:
         """Return a task by id."""

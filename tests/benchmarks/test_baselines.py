@@ -26,8 +26,8 @@ VIEW = """package/words.py::Words.first
 
 CLIPPED = """package/words.py::first
 12|def first(words, count=1):
-13|    if count < 1:
-14|        retu
+13|    count = count + 1
+14|    if cou
 [... 412 characters omitted ...]
 nt > 9:
 30|    while count > 2:
@@ -84,7 +84,7 @@ def test_proposals_are_the_mutations_that_bugs_are_made_with():
 
 
 def test_pieces_of_a_clipped_function_are_mutated_too():
-    assert {edit.line for edit in proposals(listing(CLIPPED))} >= {12, 30, 31}
+    assert {edit.line for edit in proposals(listing(CLIPPED))} >= {12, 13, 30, 31}
 
 
 def test_nothing_is_proposed_for_what_is_no_code():

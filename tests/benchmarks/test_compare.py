@@ -74,7 +74,14 @@ def test_a_comparison_runs_to_its_report_and_is_not_run_twice(tmp_path, model):
 def test_an_interrupt_says_how_to_go_on(tmp_path, model):
     command = [sys.executable, "-m", "benchmarks.compare", "--model", model]
     command += ["--out", str(tmp_path / "run")]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    process = subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        # Where the tests run in the background, SIGINT is ignored, and children inherit that.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
     assert process.stdout is not None
     try:
         for _ in range(600):
@@ -83,9 +90,10 @@ def test_an_interrupt_says_how_to_go_on(tmp_path, model):
             process.poll()
             signal.sigtimedwait([], 0.1)
         process.send_signal(signal.SIGINT)
-        output, _ = process.communicate(timeout=60)
+        output, _ = process.communicate(timeout=100)
     finally:
         process.kill()
+        process.communicate()
     assert process.returncode == INTERRUPTED
     assert f"python -m benchmarks.compare --model {model} --out" in output
 

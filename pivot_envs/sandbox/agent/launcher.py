@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
+import signal
 import socket
 import sys
 from typing import Any
@@ -21,6 +22,9 @@ def main() -> None:
     """Run the agent on the stream socket whose descriptor is the last argument."""
     channel = Channel(socket.socket(fileno=int(sys.argv[-1])))
     os.umask(0o022)
+    # A host started by nohup or in the background ignores these, and its children would too.
+    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):
+        signal.signal(number, signal.SIG_DFL)
     config, programs = channel.receive()
     values = config["box"]
     try:

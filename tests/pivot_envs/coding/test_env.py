@@ -55,7 +55,7 @@ def test_view_alone_shows_the_function_that_the_test_calls(tiny_env: CodingEnv) 
 
 def test_view_alone_follows_the_last_traceback(tiny_env: CodingEnv) -> None:
     act(tiny_env, "edit", path="tiny.py", start=21, end=21, text="        return self.lost")
-    act(tiny_env, "bash", command="pytest -q --tb=short tests/test_tiny.py::CounterTests")
+    act(tiny_env, "bash", command="python -m pytest -q --tb=short tests/test_tiny.py")
     assert act(tiny_env, "view").startswith("tiny.py::Counter.add\n18|    def add(self, amount):")
 
 
@@ -94,9 +94,8 @@ def test_an_edit_shows_its_lines_and_what_they_break(tiny_env: CodingEnv) -> Non
     assert act(tiny_env, "edit", line=9, old="low", new="high") == (
         "edited tiny.py\n9|        return high"
     )
-    assert act(tiny_env, "edit", start=9, end=9, text="    (\n") == (
-        "edited tiny.py\n9|    (\nSyntaxError: '(' was never closed (line 9)"
-    )
+    broken = act(tiny_env, "edit", start=9, end=9, text="    (\n")
+    assert broken.startswith("edited tiny.py\n9|    (\nSyntaxError: ")
     assert act(tiny_env, "edit", start=9, end=9, text="") == (
         "edited tiny.py\n"
         "SyntaxError: expected an indented block after 'if' statement on line 8 (line 9)"
@@ -106,7 +105,7 @@ def test_an_edit_shows_its_lines_and_what_they_break(tiny_env: CodingEnv) -> Non
 
 def test_a_command_without_text_runs_the_failing_tests(tiny_env: CodingEnv) -> None:
     output = act(tiny_env, "bash")
-    assert "tests/test_tiny.py:15: in test_clamp_limits_both_sides" in output
+    assert "in test_clamp_limits_both_sides" in output
     assert output.endswith("1 failed\n[exit code 1]")
     act(tiny_env, "edit", path="tiny.py", line=9, old="low", new="high")
     assert act(tiny_env, "bash").endswith("1 passed\n[exit code 0]")
@@ -122,7 +121,7 @@ def test_a_timeout_kills_the_process_tree_and_says_so(tiny_tasks: Path) -> None:
     env.reset(seed=0)
     output = act(env, "bash", command="echo begun; (sleep 777 & sleep 777); echo over")
     assert output == "begun\n[timed out after 2 s; all its processes were killed]"
-    found = act(env, "bash", command="grep -l 777 /proc/[0-9]*/cmdline 2>/dev/null | wc -l")
+    found = act(env, "bash", command="grep -l '[7]77' /proc/[0-9]*/cmdline 2>/dev/null | wc -l")
     assert found == "0\n[exit code 0]"
     env.close()
 
@@ -252,7 +251,7 @@ def test_a_snapshot_of_a_changed_or_unknown_task_is_refused(
 
 
 def test_wrong_arguments_are_refused(tiny_tasks: Path, tiny_env: CodingEnv) -> None:
-    with pytest.raises(ValueError, match="must be positive, got 0 and 30.0"):
+    with pytest.raises(ValueError, match=r"must be positive, got 0 and 30\.0"):
         CodingEnv(tasks=str(tiny_tasks), max_output_chars=0)
     with pytest.raises(ValueError, match="must be positive"):
         CodingEnv(tasks=str(tiny_tasks), command_timeout_s=0.0)
@@ -293,13 +292,14 @@ def test_an_episode_can_be_recorded(tiny_tasks: Path, tmp_path: Path) -> None:
     with warnings.catch_warnings():
         # moviepy's own module uses escapes that Python has deprecated.
         warnings.filterwarnings("ignore", category=SyntaxWarning, module="moviepy")
-        env = gym.wrappers.RecordVideo(made, str(tmp_path), lambda _: True, disable_logger=True)
+        folder = str(tmp_path / "videos")
+        env = gym.wrappers.RecordVideo(made, folder, lambda _: True, disable_logger=True)
         env.reset(seed=0)
         env.step('{"name": "view"}')
         assert isinstance(env.render(), np.ndarray)
         env.step('{"name": "submit"}')
         env.close()
-    (video,) = tmp_path.glob("*.mp4")
+    (video,) = (tmp_path / "videos").glob("*.mp4")
     assert video.stat().st_size > 0
 
 
