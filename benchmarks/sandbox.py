@@ -1,0 +1,185 @@
+"""Measure the sandbox: a coding step, snapshots and restores, beside a cold pytest and a copy.
+
+``python -m benchmarks.sandbox`` prints medians and minima of one run and can write them as JSON.
+"""
+
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+import tyro
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
+import pivot_envs  # noqa: F401  registers the environments
+from pivot_envs import ToolCall
+from pivot_envs.coding.taskset import TaskSet
+from pivot_envs.coding.workspace import Workspace
+
+FILES = 50
+"""Files of the measured tree: the release, filled up with small ones."""
+TASK_ID = "sqlparse-0.5.3/sql.Token.has_ancestor/d1e4a0c4"
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """Measure the embedded sandbox."""
+
+    repetitions: int = 50
+    """How often each operation is measured."""
+    out: Path | None = None
+    """JSON file to write."""
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """Times of one operation."""
+
+    name: str
+    median_ms: float
+    minimum_ms: float
+    target_ms: float | None = None
+    """Median that the operation should not exceed."""
+
+
+def measure(
+    name: str, operation: Callable[[int], Any], repetitions: int, target_ms: float | None = None
+) -> Figure:
+    """Time ``operation(i)`` for each ``i``; the first call warms up and does not count."""
+    operation(0)
+    times = []
+    for index in track(range(1, repetitions + 1), name):
+        began = time.perf_counter()
+        operation(index)
+        times.append(1e3 * (time.perf_counter() - began))
+    return Figure(name, statistics.median(times), min(times), target_ms)
+
+
+def measure_all(repetitions: int) -> list[Figure]:
+    """Measure everything in one run, on one task of sqlparse."""
+    env = gym.make("pivot/Coding-v0", task_ids=[TASK_ID], max_turns=10**6)
+    tasks = TaskSet(task_ids=[TASK_ID])
+    task, workspace = tasks[TASK_ID], tasks.workspace(tasks[TASK_ID])
+    env.reset()
+    missing = FILES - len(workspace.source.files)
+    env.step(_bash(f"for i in $(seq {missing}); do echo $i > filler$i.txt; done"))
+    inner: Any = env.unwrapped
+    tests = ToolCall("bash", {}).as_text()
+    figures = [
+        measure("run true", lambda _: env.step(_bash("true")), repetitions),
+        measure(
+            "edit a file", lambda index: env.step(_edit(task.mutation.path, index)), repetitions
+        ),
+        measure(
+            "coding step: edit and run the failing tests",
+            lambda index: (env.step(_edit(task.mutation.path, index)), env.step(tests)),
+            repetitions,
+            target_ms=100.0,
+        ),
+    ]
+    before = inner.snapshot()
+
+    def snapshot(index: int) -> None:
+        inner.snapshot()
+
+    def restore(index: int) -> None:
+        env.reset(options={"snapshot": before})
+
+    figures.append(_after_edits(env, task.mutation.path, "snapshot", snapshot, repetitions, 5.0))
+    figures.append(_after_edits(env, task.mutation.path, "restore", restore, repetitions, 10.0))
+    env.close()
+    return figures + _outside(workspace, task.fail_to_pass, repetitions)
+
+
+def _after_edits(
+    env: Any,
+    path: str,
+    name: str,
+    operation: Callable[[int], None],
+    repetitions: int,
+    target_ms: float,
+) -> Figure:
+    """Time an operation with a fresh edit, which is not timed, before each call."""
+    times = []
+    for index in track(range(repetitions + 1), name):
+        env.step(_edit(path, index))
+        began = time.perf_counter()
+        operation(index)
+        times.append(1e3 * (time.perf_counter() - began))
+    return Figure(f"{name}, {FILES} files", statistics.median(times[1:]), min(times[1:]), target_ms)
+
+
+def _outside(workspace: Workspace, tests: tuple[str, ...], repetitions: int) -> list[Figure]:
+    """Measure a cold pytest and a copy of the tree, both outside any sandbox."""
+    with tempfile.TemporaryDirectory() as folder:
+        tree = Path(folder) / "tree"
+        for path, content in workspace.source.files.items():
+            (tree / path).parent.mkdir(parents=True, exist_ok=True)
+            (tree / path).write_bytes(content)
+        for index in range(FILES - len(workspace.source.files)):
+            (tree / f"filler{index}.txt").write_text(f"{index}\n")
+        command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *tests]
+        quiet = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
+
+        def cold(_: int) -> None:
+            subprocess.run(command, cwd=tree, env=quiet, capture_output=True, check=False)
+
+        def copy(index: int) -> None:
+            shutil.copytree(tree, Path(folder) / f"copy{index}")
+
+        return [
+            measure("cold python -m pytest, the same tests", cold, repetitions),
+            measure("plain copy of the tree", copy, repetitions),
+        ]
+
+
+def _bash(command: str) -> str:
+    return ToolCall("bash", {"command": command}).as_text()
+
+
+def _edit(path: str, index: int) -> str:
+    arguments = {"path": path, "start": 1, "end": 1, "text": f"# edit {index}"}
+    return ToolCall("edit", arguments).as_text()
+
+
+def main(arguments: Arguments) -> None:
+    """Measure, print, and write."""
+    figures = measure_all(arguments.repetitions)
+    table = Table("operation", "median, ms", "minimum, ms", "target, ms", "met")
+    for one in figures:
+        target = "" if one.target_ms is None else f"{one.target_ms:g}"
+        met = "" if one.target_ms is None else ("yes" if one.median_ms <= one.target_ms else "no")
+        table.add_row(one.name, f"{one.median_ms:.2f}", f"{one.minimum_ms:.2f}", target, met)
+    Console().print(table)
+    if arguments.out is not None:
+        arguments.out.parent.mkdir(parents=True, exist_ok=True)
+        content = {
+            "repetitions": arguments.repetitions,
+            "cores": os.cpu_count(),
+            "load": os.getloadavg(),
+            "figures": [
+                {
+                    "name": one.name,
+                    "median_ms": round(one.median_ms, 3),
+                    "minimum_ms": round(one.minimum_ms, 3),
+                    "target_ms": one.target_ms,
+                }
+                for one in figures
+            ],
+        }
+        arguments.out.write_text(json.dumps(content, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Arguments))
