@@ -20,7 +20,7 @@ PROBE = ToolCall(
     "bash",
     {
         "command": "pwd; umask; shopt -po; shopt -p | grep -E 'glob|expand'; alias; declare -f; "
-        "declare -p A B LIST 2>&1; trap; jobs; cd /workspace; "
+        "declare -p A B LIST 2>&1; trap; cd /workspace; "
         "find . -printf '%P %y %m %l\\n' | LC_ALL=C sort; "
         "find . -type f -exec md5sum {} + 2>&1 | LC_ALL=C sort | md5sum; cd - >/dev/null"
     },
