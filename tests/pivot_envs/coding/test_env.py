@@ -305,5 +305,5 @@ def test_an_episode_can_be_recorded(tiny_tasks: Path, tmp_path: Path) -> None:
 
 def test_the_answer_is_nowhere_in_the_box(tiny_env: CodingEnv) -> None:
     act(tiny_env, "bash", command="pytest -q tests; python -c 'import tiny'")
-    found = act(tiny_env, "bash", command="grep -rlE '^ +return high$' /workspace /tmp | wc -l")
+    found = act(tiny_env, "bash", command="grep -rlE '^ +return high$' /workspace | wc -l")
     assert found == "0\n[exit code 0]"

@@ -1,4 +1,6 @@
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -25,3 +27,11 @@ def box(shared_box: EmbeddedSandbox) -> EmbeddedSandbox:
     shared_box.start()
     shared_box.load(EMPTY)
     return shared_box
+
+
+@pytest.fixture(scope="session")
+def list_scratch() -> str:
+    """A command that lists /tmp but for an interpreter that lies there and is shown read-only."""
+    folders = [Path(prefix).parts for prefix in (sys.prefix, sys.base_prefix)]
+    shown = [parts[2] for parts in folders if parts[1] == "tmp"]
+    return " | ".join(["ls /tmp", *(f"grep -vxF {name}" for name in shown)])
