@@ -26,6 +26,7 @@ import pivot_envs  # noqa: F401  registers the environments
 from pivot_envs import ToolCall
 from pivot_envs.coding.taskset import TaskSet
 from pivot_envs.coding.workspace import Workspace
+from pivot_envs.sandbox.embedded import EmbeddedSandbox
 
 FILES = 50
 """Files of the measured tree: the release, filled up with small ones."""
@@ -77,6 +78,7 @@ def measure_all(repetitions: int) -> list[Figure]:
     inner: Any = env.unwrapped
     tests = ToolCall("bash", {}).as_text()
     figures = [
+        measure("start a box, run true, close it", _start_a_box, repetitions),
         measure("run true", lambda _: env.step(_bash("true")), repetitions),
         measure(
             "edit a file", lambda index: env.step(_edit(task.mutation.path, index)), repetitions
@@ -142,6 +144,11 @@ def _outside(workspace: Workspace, tests: tuple[str, ...], repetitions: int) -> 
             measure("cold python -m pytest, the same tests", cold, repetitions),
             measure("plain copy of the tree", copy, repetitions),
         ]
+
+
+def _start_a_box(_: int) -> None:
+    with EmbeddedSandbox() as box:
+        box.run("true", timeout_s=10.0)
 
 
 def _bash(command: str) -> str:

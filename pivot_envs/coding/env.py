@@ -35,6 +35,10 @@ class CodingEnv(PivotEnv):
 
     A snapshot holds files (content, mode, symlinks, deletions, empty folders) and shell state
     (cwd, variables, functions, options); background processes end at a restore.
+
+    The workspace holds no trace of the answer, but the box shows the machine's Python and
+    ``/usr``: a copy of the task's package there, such as one that setuptools brings along, can
+    be read by the agent.
     """
 
     metadata: dict[str, Any] = {  # noqa: RUF012
