@@ -1,4 +1,4 @@
-"""Pretrain the base model that the benchmarks start from, from nothing, and write its model card.
+"""Pretrain the base model that the benchmarks start from, from nothing, and write its recipe.
 
 ``python -m benchmarks.base_model`` builds the corpus, the tokenizer and the model, and trains with
 Muon on the matrices and AdamW on the rest: warm-up, constant rate, linear decay. A run that was
@@ -48,24 +48,24 @@ class BaseModelConfig:
     """Corpus and training checkpoints."""
     tasks: str | None = None
     """Task file; the shipped one by default."""
-    drill_tokens: float = 15e6
+    drill_tokens: float = 15.19e6
     """Training tokens of the first stage, which has drills only; padding is not counted."""
-    episode_tokens: float = 15e6
+    episode_tokens: float = 4.6e6
     """Training tokens of the second stage, which has episodes too."""
-    decay_tokens: float = 8e6
+    decay_tokens: float = 3.2e6
     """Tokens, at the end, over which the learning rate falls to zero."""
     stage: Literal["drills", "all"] = "all"
     """``drills`` stops after the first stage."""
     hidden_size: int = 192
     layers: int = 4
     heads: int = 3
-    batch_tokens: int = 4096
+    batch_tokens: int = 4032
     matrix_lr: float = 0.02
     other_lr: float = 3e-3
     warmup_steps: int = 100
     seed: int = 0
     threads: int = 2
-    save_every_s: float = 120.0
+    save_every_s: float = 60.0
 
 
 class Sampler:
@@ -150,7 +150,7 @@ def learning_rate_scale(step: int, tokens: float, config: BaseModelConfig) -> fl
 def train(
     model: Any, rows: Mapping[str, Sequence[Row]], config: BaseModelConfig
 ) -> Mapping[str, Any]:
-    """Train until the tokens are used up; return what the model card says of it."""
+    """Train until the tokens are used up; return steps, tokens and seconds."""
     optimizers = Optimizers(model, config.matrix_lr, config.other_lr)
     checkpoint = config.work / "checkpoint.pt"
     state = {"step": 0, "tokens": 0.0, "seconds": 0.0}

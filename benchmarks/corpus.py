@@ -1,7 +1,8 @@
 """The corpus of the base model: rendered episodes, repair drills, look-up drills, Python text.
 
-Nothing of a held-out task is in it: mutations of the ``test`` split are left out of the drills,
-and functions of the ``unseen`` split appear in no source.
+Held-out tasks stay out of it: mutations of the ``test`` split are left out of the drills, and
+functions of the ``unseen`` split are neither drilled nor viewed. Tracebacks in test output may
+quote single lines of them.
 """
 
 import hashlib
@@ -25,7 +26,7 @@ from pivot_envs import Message, ToolCall
 from pivot_envs.coding.task import CodingTask, Mutation
 from pivot_envs.coding.tasks.mutations import SourceFunction
 from pivot_envs.coding.tasks.mutations import find_functions as find_mutations
-from pivot_envs.coding.tasks.splits import split_of
+from pivot_envs.coding.tasks.splits import is_unseen, split_of
 from pivot_envs.coding.view import FunctionSpan, find_function, show_function
 from pivot_envs.coding.workspace import Workspace, apply_mutation, revert_mutation
 from pivot_envs.drill import MAX_SIZE, DrillTask
@@ -179,6 +180,12 @@ def rehearsed_episode(
         _, _, terminated, truncated, _ = env.step(expert.act([context])[0].text)
         done = terminated or truncated
     return env.messages[:-1]
+
+
+def shows_unseen(package: str, messages: Iterable[Message]) -> bool:
+    """Tell whether a view shows a function of the ``unseen`` split."""
+    titles = (message.content.partition("\n")[0] for message in messages if message.role == "tool")
+    return any("::" in title and is_unseen(package, title) for title in titles)
 
 
 def python_text(code: Sequence[Code], generator: random.Random, lines: int = 24) -> str:

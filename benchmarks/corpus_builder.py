@@ -28,9 +28,10 @@ from benchmarks.corpus import (
     python_text,
     rehearsed_episode,
     repair_drill,
+    shows_unseen,
     tool_call_pieces,
 )
-from benchmarks.rehearsal import RehearsalEnv, passed_output
+from benchmarks.rehearsal import RehearsalEnv, UnrecordedRunError, passed_output
 from pivot_agents.tiny import train_tokenizer
 from pivot_envs import Message, ToolCall
 from pivot_envs.coding.source import fetch_source
@@ -193,9 +194,12 @@ def _episodes(
         for repeat in range(ROWS["episode"]):
             try:
                 # Demonstrations are collected with seeds below 1000; these are others.
-                yield rehearsed_episode(env, task.task_id, 1000 + seed * 100 + repeat, by_id)
-            except LookupError:
+                episode = rehearsed_episode(env, task.task_id, 1000 + seed * 100 + repeat, by_id)
+            except UnrecordedRunError:
                 continue
+            # The first place that the tools lead to may be a function that is held out.
+            if not shows_unseen(task.package, episode):
+                yield episode
 
 
 def _record_runs(

@@ -1,7 +1,7 @@
 """RehearsalEnv, the coding environment with recorded test runs in place of a sandbox.
 
-It renders demonstrations for the base model's corpus a hundred times faster than real runs.
-Nothing is ever evaluated or trained on with it.
+It renders demonstrations for the base model's corpus, which needs thousands of them. The base model
+is pretrained on these; the arms of the comparison and every evaluation use the real sandbox.
 """
 
 from collections.abc import Mapping, Sequence
@@ -9,6 +9,10 @@ from collections.abc import Mapping, Sequence
 from pivot_envs.coding.env import CodingEnv
 from pivot_envs.coding.task import CodingTask
 from pivot_envs.sandbox.base import CommandResult, Sandbox, SandboxState, TestReport
+
+
+class UnrecordedRunError(Exception):
+    """The test run that a rehearsal asks for was never recorded."""
 
 
 class RecordedSandbox(Sandbox):
@@ -38,7 +42,7 @@ class RecordedSandbox(Sandbox):
         if self._files != self._original:
             return self.success
         if not self.failure.output:
-            raise LookupError("the failing test run of this task was not recorded")
+            raise UnrecordedRunError("the failing test run of this task was not recorded")
         return self.failure
 
     def read_file(self, path: str) -> bytes:

@@ -2,7 +2,7 @@
 
 import random
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 from pivot_agents.policy import Completion, Context
 from pivot_envs import Message, ToolCall
@@ -107,8 +107,3 @@ def _grow(line: str, start: int, end: int, *, to_left: bool) -> tuple[int, int]:
         return (max(words[-1], indent), end) if words else (start, end)
     match = _TOKEN.match(line, end)
     return start, match.end() if match else len(line)
-
-
-def task_finder(tasks: Mapping[str, CodingTask]) -> Callable[[str], CodingTask]:
-    """Return a function that looks tasks up by id."""
-    return tasks.__getitem__

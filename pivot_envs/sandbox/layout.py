@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 _SYSTEM_FOLDERS = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
+_PACKAGE = str(Path(__file__).resolve().parents[1])
 _SYSTEM_FILES = ("/etc/ld.so.cache", "/etc/alternatives", "/etc/localtime")
 
 
@@ -96,6 +97,8 @@ def root_layout(interpreter: Interpreter, uid: int, tmpfs_bytes: int) -> Mapping
     folders += [path for path in _SYSTEM_FILES if Path(path).exists()]
     return {
         "read_only": folders,
+        # The shipped tasks lie in here, and each holds its answer.
+        "hidden": [_PACKAGE] if _is_within(_PACKAGE, folders) else [],
         "symlinks": symlinks,
         "files": [
             ("/etc/passwd", f"root:x:0:0::/:/bin/false\nagent:x:{uid}:{uid}::/tmp:/bin/bash\n"),

@@ -28,10 +28,15 @@ def split_of(package: str, function: str, mutation: Mutation, *, seed: int = 0) 
         mutation: The bug.
         seed: Another seed gives other splits.
     """
-    if _draw(seed, package, function) < UNSEEN_FUNCTIONS:
+    if is_unseen(package, function, seed=seed):
         return "unseen"
     span = (mutation.original, str(mutation.column), str(mutation.line))
     return "test" if _draw(seed, package, function, *span) < TEST_SPANS else "train"
+
+
+def is_unseen(package: str, function: str, *, seed: int = 0) -> bool:
+    """Tell whether a function is held out whole."""
+    return _draw(seed, package, function) < UNSEEN_FUNCTIONS
 
 
 def assign_splits(tasks: Sequence[CodingTask], *, seed: int = 0) -> tuple[CodingTask, ...]:

@@ -52,6 +52,7 @@ def _isolate(config: dict[str, Any]) -> int:
     return namespaces.isolate(
         namespaces.Layout(
             read_only=tuple(layout["read_only"]),
+            hidden=tuple(layout["hidden"]),
             symlinks=tuple((path, target) for path, target in layout["symlinks"]),
             files=tuple((path, text) for path, text in layout["files"]),
             tmpfs_bytes=layout["tmpfs_bytes"],

@@ -50,6 +50,8 @@ class Layout:
 
     read_only: tuple[str, ...]
     """Folders and files shown at the same path, parents before children."""
+    hidden: tuple[str, ...]
+    """Folders below these that are shown empty."""
     symlinks: tuple[tuple[str, str], ...]
     """(path, target) of links in the root folder, such as ``/bin`` to ``usr/bin``."""
     files: tuple[tuple[str, str], ...]
@@ -163,6 +165,8 @@ def build_root(root: str, layout: Layout, agent_uid: int, command_uid: int) -> N
         _bind(descriptor, root + path)
         _set_read_only(root + path)
         os.close(descriptor)
+    for path in layout.hidden:
+        mount("hidden", root + path, "tmpfs", flags | _MS_RDONLY, "mode=755,size=4k")
     for path, descriptor in devices:
         _bind(descriptor, root + path)
         os.close(descriptor)

@@ -301,9 +301,3 @@ def test_an_episode_can_be_recorded(tiny_tasks: Path, tmp_path: Path) -> None:
         env.close()
     (video,) = (tmp_path / "videos").glob("*.mp4")
     assert video.stat().st_size > 0
-
-
-def test_the_answer_is_nowhere_in_the_box(tiny_env: CodingEnv) -> None:
-    act(tiny_env, "bash", command="pytest -q tests; python -c 'import tiny'")
-    found = act(tiny_env, "bash", command="grep -rlE '^ +return high$' /workspace | wc -l")
-    assert found == "0\n[exit code 0]"

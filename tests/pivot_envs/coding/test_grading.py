@@ -92,3 +92,9 @@ def test_tests_inside_the_package_cannot_be_shadowed(tiny_tasks: Path) -> None:
     kinds = {entry.path: entry.kind for entry in graded.files}
     assert kinds == {"tests": "directory", "tests/test_tiny.py": "file", "tiny.py": "symlink"}
     assert graded.shell == ""
+
+
+def test_the_answer_is_nowhere_in_the_box(tiny_env: CodingEnv) -> None:
+    act(tiny_env, "bash", command="pytest -q tests; python -c 'import tiny'")
+    found = act(tiny_env, "bash", command="grep -rlE '^ +return high$' /workspace | wc -l")
+    assert found[0] == "0\n[exit code 0]"

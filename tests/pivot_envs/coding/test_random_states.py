@@ -12,7 +12,7 @@ from pivot_envs.coding.task import CodingTask
 from pivot_envs.errors import SandboxUnavailableError
 from pivot_envs.tools import ToolCall
 
-TRIPS_PER_TASK = 25
+TRIPS_PER_TASK = 125
 TASKS = 4
 
 # What a shell can tell about the box, read anew and by other means than a snapshot's.
@@ -128,8 +128,10 @@ def trip(env: CodingEnv, next_call: Callable[[], ToolCall]) -> None:
     assert look(env) == seen
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("package", ["more-itertools", "sqlparse"])
-def test_states_with_odd_files_and_shells_come_back_exactly(
+def test_a_thousand_random_states_of_real_tasks_come_back_exactly(
     real_env: CodingEnv, real_tasks: tuple[CodingTask, ...], package: str
 ) -> None:
     dice = random.Random(package)
