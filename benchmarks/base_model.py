@@ -24,8 +24,9 @@ from rich.progress import Progress
 from torch import Tensor
 from torch.nn import functional
 
-from benchmarks.corpus import OBSERVATION_WEIGHT, Row
+from benchmarks.corpus import OBSERVATION_SHARE, OBSERVATION_WEIGHT, Row
 from benchmarks.corpus_builder import (
+    COPYING,
     DRILLS,
     EPISODES,
     build_drills,
@@ -36,6 +37,9 @@ from pivot_agents.tiny import tiny_model
 
 LENGTH_STEP = 64
 """Rows are padded to multiples of this."""
+COUNT_STEP = 512
+"""So many tokens of a batch, or a multiple, count in the loss. Few lengths and counts mean few
+shapes: the processor's kernels are compiled once for each."""
 
 
 @dataclass(frozen=True)
@@ -48,14 +52,16 @@ class BaseModelConfig:
     """Corpus and training checkpoints."""
     tasks: str | None = None
     """Task file; the shipped one by default."""
-    drill_tokens: float = 15.19e6
-    """Training tokens of the first stage, which has drills only; padding is not counted."""
-    episode_tokens: float = 4.6e6
-    """Training tokens of the second stage, which has episodes too."""
-    decay_tokens: float = 3.2e6
+    copying_tokens: float = 3e6
+    """Training tokens of the first stage, which teaches to copy; padding is not counted."""
+    drill_tokens: float = 30e6
+    """Training tokens of the second stage, which has repair drills too."""
+    episode_tokens: float = 5e6
+    """Training tokens of the third stage, which has episodes too."""
+    decay_tokens: float = 5e6
     """Tokens, at the end, over which the learning rate falls to zero."""
-    stage: Literal["drills", "all"] = "all"
-    """``drills`` stops after the first stage."""
+    stage: Literal["copying", "drills", "all"] = "all"
+    """The stage to stop after; ``all`` finishes the model."""
     hidden_size: int = 192
     layers: int = 4
     heads: int = 3
@@ -66,6 +72,18 @@ class BaseModelConfig:
     seed: int = 0
     threads: int = 2
     save_every_s: float = 60.0
+
+    def stages(self) -> list[tuple[Mapping[str, float], float]]:
+        """Return the mixture of each stage and the token count at its end."""
+        copied = self.copying_tokens
+        drilled = copied + self.drill_tokens
+        stages = [(COPYING, copied), (DRILLS, drilled), (EPISODES, drilled + self.episode_tokens)]
+        return stages[: ("copying", "drills", "all").index(self.stage) + 1]
+
+    def identity(self) -> dict[str, float]:
+        """Return what a run must keep when it is resumed."""
+        names = ("hidden_size", "layers", "heads", "batch_tokens", "matrix_lr", "other_lr", "seed")
+        return {name: getattr(self, name) for name in names}
 
 
 class Sampler:
@@ -91,31 +109,44 @@ class Sampler:
 
 
 def padded_length(row: Row) -> int:
-    """Return the length that a row is padded to.
-
-    Few lengths mean few shapes: the processor's kernels are compiled once for each.
-    """
+    """Return the length that a row is padded to."""
     return math.ceil(len(row.token_ids) / LENGTH_STEP) * LENGTH_STEP
 
 
-def pad(rows: Sequence[Row]) -> tuple[Tensor, Tensor]:
-    """Return ids and loss weights, both of shape (batch, time), padded on the right with 0."""
-    length = max(padded_length(row) for row in rows)
-    ids: NDArray[np.int64] = np.zeros((len(rows), length), dtype=np.int64)
-    weights: NDArray[np.float32] = np.zeros((len(rows), length), dtype=np.float32)
+def pad(rows: Sequence[Row], generator: np.random.Generator) -> tuple[Tensor, Tensor]:
+    """Return ids and loss weights, both of shape (batch, time), padded on the right with 0.
+
+    All of the agent's tokens count, and of the environment's those that ``generator`` draws: so
+    many that the count is a multiple of ``COUNT_STEP``, where there are enough.
+    """
+    shape = (len(rows), max(padded_length(row) for row in rows))
+    ids: NDArray[np.int64] = np.zeros(shape, dtype=np.int64)
+    weights: NDArray[np.float32] = np.zeros(shape, dtype=np.float32)
+    drawn: NDArray[np.float64] = np.full(shape, 2.0)
     for index, row in enumerate(rows):
         size = len(row.token_ids)
         ids[index, :size] = row.token_ids
-        weights[index, :size] = np.where(row.is_action, 1.0, OBSERVATION_WEIGHT)
+        weights[index, 1:size] = row.is_action[1:]
+        drawn[index, 1:size] = generator.random(size - 1) + row.is_action[1:]
+    seen, actions = int((drawn < 1.0).sum()), int((weights > 0.0).sum())
+    wanted = math.ceil((actions + OBSERVATION_SHARE * seen) / COUNT_STEP) * COUNT_STEP - actions
+    threshold = np.sort(drawn, axis=None)[wanted] if wanted < seen else 1.0
+    weights[drawn < threshold] = OBSERVATION_WEIGHT
     return torch.from_numpy(ids), torch.from_numpy(weights)
 
 
 def weighted_loss(model: Any, ids: Tensor, weights: Tensor) -> Tensor:
-    """Return the weighted mean cross-entropy of the next token."""
-    logits = model(input_ids=ids).logits[:, :-1].float()
-    losses = functional.cross_entropy(logits.flatten(0, 1), ids[:, 1:].flatten(), reduction="none")
-    chosen = weights[:, 1:].flatten()
-    return (losses * chosen).sum() / chosen.sum()
+    """Return the weighted mean cross-entropy of the next token.
+
+    Scores over the vocabulary are made only where the weight is above 0, which saves a third of
+    the time.
+    """
+    chosen = weights[:, 1:] > 0
+    hidden = model.model(input_ids=ids).last_hidden_state[:, :-1][chosen]
+    logits = model.lm_head(hidden).float()
+    losses = functional.cross_entropy(logits, ids[:, 1:][chosen], reduction="none")
+    kept = weights[:, 1:][chosen]
+    return (losses * kept).sum() / kept.sum()
 
 
 class Optimizers:
@@ -143,7 +174,8 @@ class Optimizers:
 def learning_rate_scale(step: int, tokens: float, config: BaseModelConfig) -> float:
     """Return the factor on the learning rates: warm-up, constant, linear decay to zero."""
     warm = min(1.0, (step + 1) / config.warmup_steps)
-    left = (config.drill_tokens + config.episode_tokens - tokens) / config.decay_tokens
+    end = config.copying_tokens + config.drill_tokens + config.episode_tokens
+    left = (end - tokens) / config.decay_tokens
     return warm * max(0.0, min(1.0, left))
 
 
@@ -156,22 +188,25 @@ def train(
     state = {"step": 0, "tokens": 0.0, "seconds": 0.0}
     if checkpoint.exists():
         saved = torch.load(checkpoint, weights_only=True)
+        if saved["identity"] != config.identity():
+            raise SystemExit(
+                f"{checkpoint} was made with {saved['identity']}, and {config.identity()} is asked "
+                "for: name another --work folder, or delete the checkpoint"
+            )
         model.load_state_dict(saved["model"])
         for optimizer, content in zip(optimizers.all, saved["optimizers"], strict=True):
             optimizer.load_state_dict(content)
         state = saved["state"]
     sampler = Sampler(rows, config.batch_tokens, config.seed)
-    ends = [(DRILLS, config.drill_tokens)]
-    if config.stage == "all":
-        ends.append((EPISODES, config.drill_tokens + config.episode_tokens))
+    stages = config.stages()
     with Progress() as progress:
-        bar = progress.add_task("pretraining", total=ends[-1][1])
-        for mixture, end in ends:
+        bar = progress.add_task("pretraining", total=stages[-1][1])
+        for mixture, end in stages:
             batches = sampler.batches(mixture, int(state["step"]))
             while state["tokens"] < end:
                 _run_steps(model, optimizers, batches, state, end, config)
                 progress.update(bar, completed=state["tokens"])
-                _save(checkpoint, model, optimizers, state)
+                _save(checkpoint, model, optimizers, state, config)
     return state
 
 
@@ -186,9 +221,10 @@ def _run_steps(
     """Train for ``save_every_s`` seconds or up to ``end`` tokens, and log the mean loss."""
     began = time.perf_counter()
     losses = []
+    generator = np.random.default_rng([config.seed, int(state["step"])])
     model.train()
     while state["tokens"] < end and time.perf_counter() - began < config.save_every_s:
-        ids, weights = pad(next(batches))
+        ids, weights = pad(next(batches), generator)
         with torch.autocast("cpu", dtype=torch.bfloat16):
             loss = weighted_loss(model, ids, weights)
         loss.backward()  # type: ignore[no-untyped-call]
@@ -196,19 +232,26 @@ def _run_steps(
         optimizers.step(learning_rate_scale(int(state["step"]), state["tokens"], config))
         losses.append(loss.item())
         state["step"] += 1
-        state["tokens"] += float((weights > 0).sum())
+        state["tokens"] += float((ids > 0).sum())
     state["seconds"] += time.perf_counter() - began
     line = {**state, "loss": sum(losses) / len(losses)}
     with (config.work / "log.jsonl").open("a") as log:
         log.write(json.dumps(line) + "\n")
 
 
-def _save(path: Path, model: Any, optimizers: Optimizers, state: Mapping[str, float]) -> None:
+def _save(
+    path: Path,
+    model: Any,
+    optimizers: Optimizers,
+    state: Mapping[str, float],
+    config: BaseModelConfig,
+) -> None:
     partial = path.with_suffix(".partial")
     contents = {
         "model": model.state_dict(),
         "optimizers": [optimizer.state_dict() for optimizer in optimizers.all],
         "state": dict(state),
+        "identity": config.identity(),
     }
     torch.save(contents, partial)
     partial.replace(path)
@@ -229,6 +272,8 @@ def main(config: BaseModelConfig) -> None:
         heads=config.heads,
         seed=config.seed,
     )
+    # On a processor the fused kernel is slower than plain attention for rows as short as these.
+    model.set_attn_implementation("eager")
     state = train(model, corpus.rows, config)
     if config.stage != "all":
         return

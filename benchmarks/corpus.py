@@ -1,4 +1,4 @@
-"""The corpus of the base model: rendered episodes, repair drills, look-up drills, Python text.
+"""The corpus of the base model: its sources, what of them is held out, and encoded rows.
 
 Held-out tasks stay out of it: mutations of the ``test`` split are left out of the drills, and
 functions of the ``unseen`` split are neither drilled nor viewed. Tracebacks in test output may
@@ -9,10 +9,8 @@ import hashlib
 import json
 import random
 import sysconfig
-from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -20,19 +18,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.rehearsal import RehearsalEnv
-from pivot_agents.expert import CodingExpert, edit_call
+from pivot_agents.expert import CodingExpert
 from pivot_agents.policy import Context
-from pivot_envs import Message, ToolCall
+from pivot_envs import Message
 from pivot_envs.coding.task import CodingTask, Mutation
 from pivot_envs.coding.tasks.mutations import SourceFunction
 from pivot_envs.coding.tasks.mutations import find_functions as find_mutations
 from pivot_envs.coding.tasks.splits import is_unseen, split_of
-from pivot_envs.coding.view import FunctionSpan, find_function, show_function
-from pivot_envs.coding.workspace import Workspace, apply_mutation, revert_mutation
-from pivot_envs.drill import MAX_SIZE, DrillTask
+from pivot_envs.coding.workspace import Workspace
 
-OBSERVATION_WEIGHT = 0.1
-"""Weight in the loss of a token that the environment wrote; the agent's tokens weigh 1."""
+OBSERVATION_SHARE = 0.25
+"""Share of the tokens that the environment wrote that count in the loss."""
+OBSERVATION_WEIGHT = 0.5
+"""Weight in the loss of such a token; the agent's tokens weigh 1 and count always."""
 MAX_BODY_LINES = 16
 
 
@@ -101,73 +99,6 @@ def package_code(workspace: Workspace) -> Iterator[Code]:
         yield Code(path, text, tuple(functions))
 
 
-@cache
-def _span(code: Code, function: str) -> FunctionSpan | None:
-    return find_function(code.text, function)
-
-
-def repair_drill(
-    code: Code, function: SourceFunction, bugs: int, generator: random.Random
-) -> tuple[Message, ...] | None:
-    """Show a function with several bugs on different lines and repair them one by one."""
-    by_line: dict[int, list[Mutation]] = defaultdict(list)
-    for mutation in function.mutations:
-        by_line[mutation.line].append(mutation)
-    lines = generator.sample(sorted(by_line), min(bugs, len(by_line)))
-    chosen = [generator.choice(by_line[line]) for line in sorted(lines)]
-    span = _span(code, function.name)
-    if not chosen or span is None:
-        return None
-    text = code.text
-    for mutation in chosen:
-        text = apply_mutation(text, mutation)
-    title = f"{code.path}::{function.name}"
-    messages = [
-        Message("user", f"{len(chosen)} bugs in {function.name}."),
-        Message("assistant", ToolCall("view", {}).as_text()),
-        Message("tool", f"{title}\n{show_function(text, span)}"),
-    ]
-    for mutation in chosen:
-        style = generator.choices(("span", "wide span", "line"), (0.8, 0.1, 0.1))[0]
-        line = text.split("\n")[mutation.line - 1]
-        call = edit_call(line, mutation, style, generator)
-        text = revert_mutation(text, mutation)
-        repaired = text.split("\n")[mutation.line - 1]
-        shown = f"edited {code.path}\n{mutation.line}|{repaired}"
-        messages += [Message("assistant", call.as_text()), Message("tool", shown)]
-    return tuple(messages[:-1])
-
-
-def look_up_drill(generator: random.Random) -> tuple[Message, ...]:
-    """Render a solved drill of the kind that ``pivot/Drill-v0`` sets, of any size up to 8."""
-    family = generator.choice(("lookup", "reverse"))
-    size = generator.randint(2, min(8, MAX_SIZE))
-    # Seeds below 2**40 are never drawn here, so evaluation can have those for itself.
-    task = DrillTask.from_id(f"{family}-{size}-{2**40 + generator.randrange(2**40)}")
-    return (
-        Message("user", task.question),
-        Message("assistant", ToolCall("look", {}).as_text()),
-        Message("tool", "\n".join(task.lines)),
-        Message("assistant", ToolCall("answer", {"text": task.solution}).as_text()),
-    )
-
-
-def copying_drill(words: Sequence[str], generator: random.Random) -> tuple[Message, ...]:
-    """Ask for a line of a numbered list, back to the letter; the period varies with its length."""
-    first = generator.randint(1, 4000)
-    lines = [
-        " ".join(generator.choices(words, k=generator.randint(2, 7)))
-        for _ in range(generator.randint(3, 12))
-    ]
-    chosen = generator.randrange(len(lines))
-    return (
-        Message("user", f"Copy line {first + chosen}."),
-        Message("assistant", ToolCall("look", {}).as_text()),
-        Message("tool", "\n".join(f"{first + i}|{line}" for i, line in enumerate(lines))),
-        Message("assistant", ToolCall("answer", {"text": lines[chosen]}).as_text()),
-    )
-
-
 def rehearsed_episode(
     env: RehearsalEnv, task_id: str, seed: int, tasks: Mapping[str, CodingTask]
 ) -> tuple[Message, ...]:
@@ -193,12 +124,6 @@ def python_text(code: Sequence[Code], generator: random.Random, lines: int = 24)
     text = generator.choice(code).text.split("\n")
     start = generator.randrange(max(1, len(text) - lines))
     return "\n".join(text[start : start + lines])
-
-
-def drill_words(code: Sequence[Code]) -> list[str]:
-    """Return words that occur in the sources, for the copying drills."""
-    words = {word for each in code for word in each.text.split() if 1 <= len(word) <= 14}
-    return sorted(words)
 
 
 def corpus_hash(rows: Iterable[Row]) -> str:

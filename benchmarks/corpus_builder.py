@@ -3,7 +3,7 @@
 import json
 import random
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,25 +17,30 @@ from transformers import AutoTokenizer
 from benchmarks.corpus import (
     Code,
     Row,
-    copying_drill,
     corpus_hash,
-    drill_words,
     encode_row,
     is_for_pretraining,
     library_code,
-    look_up_drill,
     package_code,
     python_text,
     rehearsed_episode,
-    repair_drill,
     shows_unseen,
     tool_call_pieces,
+)
+from benchmarks.drills import (
+    MAX_BUGS,
+    copying_drill,
+    drill_words,
+    look_up_drill,
+    recital,
+    repair_drill,
 )
 from benchmarks.rehearsal import RehearsalEnv, UnrecordedRunError, passed_output
 from pivot_agents.tiny import train_tokenizer
 from pivot_envs import Message, ToolCall
 from pivot_envs.coding.source import fetch_source
 from pivot_envs.coding.task import CodingTask
+from pivot_envs.coding.tasks.mutations import SourceFunction
 from pivot_envs.coding.taskset import TaskSet
 from pivot_envs.coding.view import find_function, show_function
 from pivot_envs.coding.workspace import Workspace
@@ -46,35 +51,33 @@ MAX_TOKENS = 448
 OUTPUT_CHARS = 600
 """Longest observation in the corpus and in the benchmarks, in characters."""
 ROWS = {
-    "library": 14_000,
-    "package": 12_000,
-    "episode": 12,
-    "look_up": 6_000,
-    "copying": 3_000,
-    "text": 3_000,
+    "library": 24_000,
+    "package": 48_000,
+    "recital": 400,
+    "episode": 6,
+    "look_up": 40_000,
+    "copying": 10_000,
+    "text": 6_000,
 }
-"""Rows of each kind; for ``episode``, demonstrations of each training task."""
+"""Rows of each kind; ``recital``: about one of each function; ``episode``: of each task."""
 RECORDED_RUNS = 400
 """Training tasks whose failing test run is recorded, for demonstrations that run tests first."""
 
+COPYING: Mapping[str, float] = {"look_up": 0.70, "copying": 0.20, "text": 0.10}
+"""Share of the rows of each kind in the first stage of pretraining, which teaches to copy."""
+
 DRILLS: Mapping[str, float] = {
-    "library": 0.40,
-    "package": 0.43,
-    "look_up": 0.08,
-    "copying": 0.04,
+    "library": 0.19,
+    "package": 0.50,
+    "recital": 0.05,
+    "look_up": 0.16,
+    "copying": 0.05,
     "text": 0.05,
 }
-"""Share of the rows of each kind in the first stage of pretraining."""
-
-EPISODES: Mapping[str, float] = {
-    "episode": 0.45,
-    "library": 0.12,
-    "package": 0.30,
-    "look_up": 0.08,
-    "copying": 0.02,
-    "text": 0.03,
-}
 """Share of the rows of each kind in the second stage."""
+
+EPISODES: Mapping[str, float] = {**DRILLS, "package": 0.30, "episode": 0.20}
+"""Share of the rows of each kind in the third stage."""
 
 RELEASES = (("more-itertools", "10.7.0"), ("sqlparse", "0.5.3"))
 
@@ -115,11 +118,18 @@ def build_drills(folder: Path, seed: int) -> None:
         tokenizer.add_tokens([AddedToken(p, normalized=False) for p in tool_call_pieces()])
         tokenizer.save_pretrained(folder / "tokenizer")
     tokenizer = AutoTokenizer.from_pretrained(folder / "tokenizer")
-    makers = _makers(library, packages)
+    words = drill_words(library)
     for kind in missing:
         generator = random.Random(f"{seed} {kind}")
-        drawn = (makers[kind](generator) for _ in track(range(ROWS[kind]), kind))
-        _save_rows(folder / f"{kind}.npz", _encoded(tokenizer, drawn))
+        if kind == "recital":
+            drawn: Iterable[tuple[Message, ...] | None] = [
+                recital(code, function) for code, function in _pairs(packages)
+            ]
+        else:
+            make = _maker(kind, library, packages, words)
+            drawn = (make(generator) for _ in range(ROWS[kind]))
+        rows = _encoded(tokenizer, track(drawn, kind, ROWS[kind]))
+        _save_rows(folder / f"{kind}.npz", rows)
 
 
 def build_episodes(folder: Path, tasks_path: str | None, seed: int) -> None:
@@ -150,32 +160,27 @@ def load_corpus(folder: Path) -> Corpus:
     return Corpus(AutoTokenizer.from_pretrained(folder / "tokenizer"), rows, digest)
 
 
-def _makers(
-    library: Sequence[Code], packages: Sequence[Code]
-) -> Mapping[str, Callable[[random.Random], tuple[Message, ...] | None]]:
-    words = drill_words(library)
-
-    def repair(code: Sequence[Code]) -> Callable[[random.Random], tuple[Message, ...] | None]:
-        pairs = [(each, f) for each in code for f in each.functions if f.mutations]
-
-        def make(generator: random.Random) -> tuple[Message, ...] | None:
-            return repair_drill(*generator.choice(pairs), generator.randint(1, 4), generator)
-
-        return make
-
-    def text(generator: random.Random) -> tuple[Message, ...]:
-        return (Message("user", python_text(library, generator)),)
-
-    return {
-        "library": repair(library),
-        "package": repair(packages),
-        "look_up": look_up_drill,
-        "copying": lambda generator: copying_drill(words, generator),
-        "text": text,
-    }
+def _pairs(code: Sequence[Code]) -> list[tuple[Code, SourceFunction]]:
+    return [(each, function) for each in code for function in each.functions if function.mutations]
 
 
-def _encoded(tokenizer: Any, conversations: Iterator[tuple[Message, ...] | None]) -> Iterator[Row]:
+def _maker(
+    kind: str, library: Sequence[Code], packages: Sequence[Code], words: Sequence[str]
+) -> Callable[[random.Random], tuple[Message, ...] | None]:
+    """Return the function that draws a conversation of a kind."""
+    if kind == "look_up":
+        return lambda generator: look_up_drill(words, generator)
+    if kind == "copying":
+        return lambda generator: copying_drill(words, generator)
+    if kind == "text":
+        return lambda generator: (Message("assistant", python_text(library, generator)),)
+    pairs = _pairs(library if kind == "library" else packages)
+    return lambda generator: repair_drill(
+        *generator.choice(pairs), generator.randint(1, MAX_BUGS), generator
+    )
+
+
+def _encoded(tokenizer: Any, conversations: Iterable[tuple[Message, ...] | None]) -> Iterator[Row]:
     for messages in conversations:
         row = encode_row(tokenizer, messages) if messages else None
         if row is not None and len(row.token_ids) <= MAX_TOKENS:
@@ -231,6 +236,7 @@ def _tokenizer_texts(
     workspaces: Sequence[Workspace],
     generator: random.Random,
 ) -> Iterator[str]:
+    words = drill_words(library)
     for code, repeats in [*((each, 1) for each in library), *((each, 4) for each in packages)]:
         for function in code.functions:
             span = find_function(code.text, function.name)
@@ -240,8 +246,8 @@ def _tokenizer_texts(
         for path, content in workspace.source.files.items():
             if "test_" in path and path.endswith(".py"):
                 yield content.decode("utf-8", errors="replace")
-    for _ in range(300):
-        yield "\n".join(message.content for message in look_up_drill(generator))
+    for _ in range(600):
+        yield "\n".join(message.content for message in look_up_drill(words, generator))
 
 
 def _save_rows(path: Path, rows: Iterator[Row]) -> None:

@@ -1,6 +1,7 @@
 """LLMPolicy, a policy over any Hugging Face causal language model."""
 
 import copy
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -89,14 +90,16 @@ class LLMPolicy:
             ModelError: There is no causal language model with a chat template there.
         """
         name = str(path_or_hub_id)
+        part = "tokenizer"
         try:
             tokenizer = AutoTokenizer.from_pretrained(name)
+            part = "model"
             model = AutoModelForCausalLM.from_pretrained(name, dtype=dtype)
         except (OSError, ValueError, KeyError, RuntimeError, ImportError, SafetensorError) as error:
-            first_line = str(error).strip().partition("\n")[0]
+            reason = textwrap.shorten(str(error), 300, placeholder=" ...")
             raise ModelError(
-                f"expected a folder or a hub id of a causal language model, got {name!r}: "
-                f"{first_line}"
+                "expected a folder or a hub id of a causal language model with its tokenizer, "
+                f"got {name!r}, whose {part} cannot be loaded: {reason}"
             ) from error
         return cls(model.to(device), tokenizer, **options)
 

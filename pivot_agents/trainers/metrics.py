@@ -17,10 +17,12 @@ class StepMetrics:
     """Before clipping."""
     reward_mean: float | None = None
     """Mean return of the step's episodes, infrastructure failures left out; ``None`` without."""
-    zero_variance_share: float = 0.0
-    """Share of the groups whose returns are all equal, from which nothing can be learned."""
-    kl: float = 0.0
-    """Mean estimate of the KL to the reference policy per trained token, in nats."""
+    zero_variance_share: float | None = None
+    """Share of the groups whose returns are all equal, from which nothing can be learned; ``None``
+    without groups."""
+    kl: float | None = None
+    """Mean estimate of the KL to the reference policy per trained token, in nats; ``None`` without
+    one."""
     infra_errors: int = 0
     """Episodes that the machinery failed; they are masked."""
     turns: int = 0

@@ -78,7 +78,7 @@ def test_a_model_saved_in_half_precision_is_loaded_in_full_and_can_be_trained(
 
 
 def test_a_path_without_a_causal_language_model_is_named(tmp_path):
-    with pytest.raises(ModelError, match=r"causal language model, got '.*nothing'"):
+    with pytest.raises(ModelError, match=r"with its tokenizer, got '.*nothing', whose tokenizer"):
         LLMPolicy.load(tmp_path / "nothing")
     (tmp_path / "config.json").write_text('{"model_type": "vit"}')
     with pytest.raises(ValueError, match="causal language model"):

@@ -1,0 +1,122 @@
+"""Drills, the base model's exercises: repair a function, recite it, look up and copy in lists.
+
+A small model learns to copy only from many questions about the same text, and its drills are made
+of them: a list or a function is shown once and asked about several times.
+"""
+
+import random
+from collections import defaultdict
+from collections.abc import Sequence
+from functools import cache
+
+from benchmarks.corpus import Code
+from pivot_agents.expert import edit_call
+from pivot_envs import Message, ToolCall
+from pivot_envs.coding.task import Mutation
+from pivot_envs.coding.tasks.mutations import SourceFunction
+from pivot_envs.coding.view import FunctionSpan, find_function, show_function
+from pivot_envs.coding.workspace import apply_mutation, revert_mutation
+from pivot_envs.drill import MAX_SIZE, WORDS, DrillTask
+
+MAX_BUGS = 5
+_LOOK = Message("assistant", ToolCall("look", {}).as_text())
+
+
+@cache
+def _span(code: Code, function: str) -> FunctionSpan | None:
+    return find_function(code.text, function)
+
+
+def repair_drill(
+    code: Code, function: SourceFunction, bugs: int, generator: random.Random
+) -> tuple[Message, ...] | None:
+    """Show a function with several bugs on different lines and repair them one by one."""
+    by_line: dict[int, list[Mutation]] = defaultdict(list)
+    for mutation in function.mutations:
+        by_line[mutation.line].append(mutation)
+    lines = generator.sample(sorted(by_line), min(bugs, len(by_line)))
+    chosen = [generator.choice(by_line[line]) for line in sorted(lines)]
+    span = _span(code, function.name)
+    if not chosen or span is None:
+        return None
+    text = code.text
+    for mutation in chosen:
+        text = apply_mutation(text, mutation)
+    title = f"{code.path}::{function.name}"
+    messages = [
+        Message("user", f"{len(chosen)} bugs in {function.name}."),
+        Message("assistant", ToolCall("view", {}).as_text()),
+        Message("tool", f"{title}\n{show_function(text, span)}"),
+    ]
+    for mutation in chosen:
+        style = generator.choices(("span", "wide span", "line"), (0.8, 0.1, 0.1))[0]
+        line = text.split("\n")[mutation.line - 1]
+        call = edit_call(line, mutation, style, generator)
+        text = revert_mutation(text, mutation)
+        repaired = text.split("\n")[mutation.line - 1]
+        shown = f"edited {code.path}\n{mutation.line}|{repaired}"
+        messages += [Message("assistant", call.as_text()), Message("tool", shown)]
+    return tuple(messages[:-1])
+
+
+def recital(code: Code, function: SourceFunction) -> tuple[Message, ...] | None:
+    """Have a function without bugs written out, so that the model knows how it should read."""
+    span = _span(code, function.name)
+    if span is None:
+        return None
+    title = f"{code.path}::{function.name}"
+    return (Message("assistant", f"{title}\n{show_function(code.text, span)}"),)
+
+
+def look_up_drill(words: Sequence[str], generator: random.Random) -> tuple[Message, ...]:
+    """Set a drill of ``pivot/Drill-v0`` with a size up to 8, or ask many questions about a list."""
+    kind = generator.choices(("lookup", "reverse", "questions"), (0.35, 0.15, 0.5))[0]
+    if kind == "questions":
+        return _questions(generator.choice((WORDS, words)), generator)
+    size = generator.randint(2, min(8, MAX_SIZE))
+    # Seeds below 2**40 are never drawn here, so evaluation can have those for itself.
+    task = DrillTask.from_id(f"{kind}-{size}-{2**40 + generator.randrange(2**40)}")
+    return (
+        Message("user", task.question),
+        _LOOK,
+        Message("tool", "\n".join(task.lines)),
+        Message("assistant", ToolCall("answer", {"text": task.solution}).as_text()),
+    )
+
+
+def _questions(words: Sequence[str], generator: random.Random) -> tuple[Message, ...]:
+    keys = generator.sample(words, generator.randint(3, 8))
+    values = {key: generator.choice(words) for key in keys}
+    shown = "\n".join(f"{key}={value}" for key, value in values.items())
+    generator.shuffle(keys)
+    messages: list[Message] = []
+    for key in keys:
+        messages.append(Message("user", f"What is the value of {key}?"))
+        if len(messages) == 1:
+            messages += [_LOOK, Message("tool", shown)]
+        messages.append(Message("assistant", ToolCall("answer", {"text": values[key]}).as_text()))
+    return tuple(messages)
+
+
+def copying_drill(words: Sequence[str], generator: random.Random) -> tuple[Message, ...]:
+    """Ask for lines of a numbered list, back to the letter; the period varies with its length."""
+    first = generator.randint(1, 4000)
+    lines = [
+        " ".join(generator.choices(words, k=generator.randint(2, 7)))
+        for _ in range(generator.randint(3, 12))
+    ]
+    messages: list[Message] = []
+    for chosen in generator.sample(range(len(lines)), min(len(lines), generator.randint(2, 5))):
+        messages.append(Message("user", f"Copy line {first + chosen}."))
+        if len(messages) == 1:
+            shown = "\n".join(f"{first + i}|{line}" for i, line in enumerate(lines))
+            messages += [_LOOK, Message("tool", shown)]
+        answer = ToolCall("answer", {"text": lines[chosen]})
+        messages.append(Message("assistant", answer.as_text()))
+    return tuple(messages)
+
+
+def drill_words(code: Sequence[Code]) -> list[str]:
+    """Return words that occur in the sources, for the lists."""
+    words = {word for each in code for word in each.text.split() if 1 <= len(word) <= 14}
+    return sorted(words)
