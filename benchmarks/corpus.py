@@ -25,7 +25,7 @@ from pivot_envs.coding.task import CodingTask, Mutation
 from pivot_envs.coding.tasks.mutations import SourceFunction
 from pivot_envs.coding.tasks.mutations import find_functions as find_mutations
 from pivot_envs.coding.tasks.splits import is_unseen, split_of
-from pivot_envs.coding.workspace import Workspace
+from pivot_envs.coding.workspace import Workspace, apply_mutation
 
 OBSERVATION_SHARE = 0.25
 """Share of the tokens that the environment wrote that count in the loss."""
@@ -51,6 +51,8 @@ class Code:
     path: str
     text: str
     functions: tuple[SourceFunction, ...]
+    held_out: frozenset[tuple[int, str]] = frozenset()
+    """Line numbers, and how the line reads with a mutation that is held out."""
 
 
 def encode_row(tokenizer: Any, messages: Sequence[Message]) -> Row:
@@ -91,12 +93,19 @@ def package_code(workspace: Workspace) -> Iterator[Code]:
     for path in workspace.package_paths():
         text = workspace.text(path)
         functions = []
+        held_out: set[tuple[int, str]] = set()
         for function in find_mutations(path, text, max_lines=MAX_BODY_LINES):
             name = f"{path}::{function.name}"
             kept = [m for m in function.mutations if is_for_pretraining(package, name, m)]
+            lost = set(function.mutations) - set(kept)
+            held_out.update((m.line, _mutated_line(text, m)) for m in lost)
             if kept:
                 functions.append(replace(function, mutations=tuple(kept)))
-        yield Code(path, text, tuple(functions))
+        yield Code(path, text, tuple(functions), frozenset(held_out))
+
+
+def _mutated_line(text: str, mutation: Mutation) -> str:
+    return apply_mutation(text, mutation).split("\n")[mutation.line - 1]
 
 
 def rehearsed_episode(

@@ -28,7 +28,6 @@ from benchmarks.corpus import (
     tool_call_pieces,
 )
 from benchmarks.drills import (
-    MAX_BUGS,
     copying_drill,
     drill_words,
     look_up_drill,
@@ -52,7 +51,9 @@ OUTPUT_CHARS = 600
 """Longest observation in the corpus and in the benchmarks, in characters."""
 ROWS = {
     "library": 24_000,
+    "library_slips": 16_000,
     "package": 48_000,
+    "package_slips": 48_000,
     "recital": 400,
     "episode": 6,
     "look_up": 40_000,
@@ -67,16 +68,18 @@ COPYING: Mapping[str, float] = {"look_up": 0.70, "copying": 0.20, "text": 0.10}
 """Share of the rows of each kind in the first stage of pretraining, which teaches to copy."""
 
 DRILLS: Mapping[str, float] = {
-    "library": 0.19,
-    "package": 0.50,
-    "recital": 0.05,
-    "look_up": 0.16,
-    "copying": 0.05,
-    "text": 0.05,
+    "library": 0.10,
+    "library_slips": 0.10,
+    "package": 0.26,
+    "package_slips": 0.38,
+    "recital": 0.03,
+    "look_up": 0.08,
+    "copying": 0.02,
+    "text": 0.03,
 }
 """Share of the rows of each kind in the second stage."""
 
-EPISODES: Mapping[str, float] = {**DRILLS, "package": 0.30, "episode": 0.20}
+EPISODES: Mapping[str, float] = {**DRILLS, "episode": 0.25}
 """Share of the rows of each kind in the third stage."""
 
 RELEASES = (("more-itertools", "10.7.0"), ("sqlparse", "0.5.3"))
@@ -174,9 +177,10 @@ def _maker(
         return lambda generator: copying_drill(words, generator)
     if kind == "text":
         return lambda generator: (Message("assistant", python_text(library, generator)),)
-    pairs = _pairs(library if kind == "library" else packages)
+    pairs = _pairs(library if kind.startswith("library") else packages)
+    slips = kind.endswith("slips")
     return lambda generator: repair_drill(
-        *generator.choice(pairs), generator.randint(1, MAX_BUGS), generator
+        *generator.choice(pairs), slips=slips, generator=generator
     )
 
 

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from functools import cache
 
 from benchmarks.corpus import Code
+from benchmarks.slips import draw_slips
 from pivot_agents.expert import edit_call
 from pivot_envs import Message, ToolCall
 from pivot_envs.coding.task import Mutation
@@ -27,17 +28,35 @@ def _span(code: Code, function: str) -> FunctionSpan | None:
     return find_function(code.text, function)
 
 
-def repair_drill(
-    code: Code, function: SourceFunction, bugs: int, generator: random.Random
-) -> tuple[Message, ...] | None:
-    """Show a function with several bugs on different lines and repair them one by one."""
+def draw_bugs(function: SourceFunction, count: int, generator: random.Random) -> list[Mutation]:
+    """Draw mutations on different lines of a function, in order; fewer where it has fewer."""
     by_line: dict[int, list[Mutation]] = defaultdict(list)
     for mutation in function.mutations:
         by_line[mutation.line].append(mutation)
-    lines = generator.sample(sorted(by_line), min(bugs, len(by_line)))
-    chosen = [generator.choice(by_line[line]) for line in sorted(lines)]
+    lines = generator.sample(sorted(by_line), min(count, len(by_line)))
+    return [generator.choice(by_line[line]) for line in sorted(lines)]
+
+
+def repair_drill(
+    code: Code, function: SourceFunction, *, slips: bool, generator: random.Random
+) -> tuple[Message, ...] | None:
+    """Show a function with several bugs on different lines and repair them one by one.
+
+    Args:
+        code: The file.
+        function: The function in it.
+        slips: Whether the bugs are slips; else they are mutations as tasks have them.
+        generator: Draws the bugs and the form of the edits.
+    """
     span = _span(code, function.name)
-    if not chosen or span is None:
+    if span is None:
+        return None
+    count = generator.randint(1, MAX_BUGS)
+    if slips:
+        chosen = draw_slips(code, function, span, count, generator)
+    else:
+        chosen = draw_bugs(function, count, generator)
+    if not chosen:
         return None
     text = code.text
     for mutation in chosen:

@@ -39,7 +39,7 @@ def test_the_edits_of_a_repair_drill_bring_the_function_back():
     for seed in range(20):
         generator = random.Random(seed)
         function = generator.choice(code().functions)
-        messages = repair_drill(code(), function, 3, generator)
+        messages = repair_drill(code(), function, slips=seed % 2 == 0, generator=generator)
         assert messages is not None
         listing = messages[2].content.split("\n")[1:]
         numbers = [int(line.split("|")[0]) for line in listing]
