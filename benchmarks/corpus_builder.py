@@ -31,6 +31,7 @@ from benchmarks.drills import (
     copying_drill,
     drill_words,
     look_up_drill,
+    proofreading_drill,
     recital,
     repair_drill,
 )
@@ -54,6 +55,7 @@ ROWS = {
     "library_slips": 16_000,
     "package": 48_000,
     "package_slips": 48_000,
+    "proofreading": 40_000,
     "recital": 400,
     "episode": 6,
     "look_up": 40_000,
@@ -68,14 +70,15 @@ COPYING: Mapping[str, float] = {"look_up": 0.70, "copying": 0.20, "text": 0.10}
 """Share of the rows of each kind in the first stage of pretraining, which teaches to copy."""
 
 DRILLS: Mapping[str, float] = {
-    "library": 0.10,
-    "library_slips": 0.10,
-    "package": 0.26,
-    "package_slips": 0.38,
-    "recital": 0.03,
-    "look_up": 0.08,
+    "library": 0.06,
+    "library_slips": 0.08,
+    "package": 0.20,
+    "package_slips": 0.20,
+    "proofreading": 0.26,
+    "recital": 0.02,
+    "look_up": 0.14,
     "copying": 0.02,
-    "text": 0.03,
+    "text": 0.02,
 }
 """Share of the rows of each kind in the second stage."""
 
@@ -177,7 +180,16 @@ def _maker(
         return lambda generator: copying_drill(words, generator)
     if kind == "text":
         return lambda generator: (Message("assistant", python_text(library, generator)),)
-    pairs = _pairs(library if kind.startswith("library") else packages)
+    in_packages, in_library = _pairs(packages), _pairs(library)
+    if kind == "proofreading":
+
+        def proofread(generator: random.Random) -> tuple[Message, ...] | None:
+            pairs = in_packages if generator.random() < 0.75 else in_library
+            slips = generator.random() < 0.5
+            return proofreading_drill(*generator.choice(pairs), slips=slips, generator=generator)
+
+        return proofread
+    pairs = in_library if kind.startswith("library") else in_packages
     slips = kind.endswith("slips")
     return lambda generator: repair_drill(
         *generator.choice(pairs), slips=slips, generator=generator

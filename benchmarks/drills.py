@@ -1,4 +1,4 @@
-"""Drills, the base model's exercises: repair a function, recite it, look up and copy in lists.
+"""Drills, the base model's exercises: repair, check and recite functions, look up and copy.
 
 A small model learns to copy only from many questions about the same text, and its drills are made
 of them: a list or a function is shown once and asked about several times.
@@ -7,6 +7,7 @@ of them: a list or a function is shown once and asked about several times.
 import random
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cache
 
 from benchmarks.corpus import Code
@@ -15,7 +16,7 @@ from pivot_agents.expert import edit_call
 from pivot_envs import Message, ToolCall
 from pivot_envs.coding.task import Mutation
 from pivot_envs.coding.tasks.mutations import SourceFunction
-from pivot_envs.coding.view import FunctionSpan, find_function, show_function
+from pivot_envs.coding.view import FunctionSpan, find_function, show_function, shown_lines
 from pivot_envs.coding.workspace import apply_mutation, revert_mutation
 from pivot_envs.drill import MAX_SIZE, WORDS, DrillTask
 
@@ -37,6 +38,33 @@ def draw_bugs(function: SourceFunction, count: int, generator: random.Random) ->
     return [generator.choice(by_line[line]) for line in sorted(lines)]
 
 
+@dataclass(frozen=True)
+class _Broken:
+    """A function with bugs."""
+
+    text: str
+    """Of the whole file."""
+    bugs: Sequence[Mutation]
+    view: str
+    """As the agent is shown it."""
+
+
+def _break(
+    code: Code, function: SourceFunction, count: int, *, slips: bool, generator: random.Random
+) -> _Broken | None:
+    span = _span(code, function.name)
+    if span is None:
+        return None
+    if slips:
+        bugs = draw_slips(code, function, span, count, generator)
+    else:
+        bugs = draw_bugs(function, count, generator)
+    text = code.text
+    for bug in bugs:
+        text = apply_mutation(text, bug)
+    return _Broken(text, bugs, f"{code.path}::{function.name}\n{show_function(text, span)}")
+
+
 def repair_drill(
     code: Code, function: SourceFunction, *, slips: bool, generator: random.Random
 ) -> tuple[Message, ...] | None:
@@ -48,34 +76,45 @@ def repair_drill(
         slips: Whether the bugs are slips; else they are mutations as tasks have them.
         generator: Draws the bugs and the form of the edits.
     """
-    span = _span(code, function.name)
-    if span is None:
-        return None
     count = generator.randint(1, MAX_BUGS)
-    if slips:
-        chosen = draw_slips(code, function, span, count, generator)
-    else:
-        chosen = draw_bugs(function, count, generator)
-    if not chosen:
+    broken = _break(code, function, count, slips=slips, generator=generator)
+    if broken is None or not broken.bugs:
         return None
-    text = code.text
-    for mutation in chosen:
-        text = apply_mutation(text, mutation)
-    title = f"{code.path}::{function.name}"
+    text = broken.text
     messages = [
-        Message("user", f"{len(chosen)} bugs in {function.name}."),
+        Message("user", f"{len(broken.bugs)} bugs in {function.name}."),
         Message("assistant", ToolCall("view", {}).as_text()),
-        Message("tool", f"{title}\n{show_function(text, span)}"),
+        Message("tool", broken.view),
     ]
-    for mutation in chosen:
+    for bug in broken.bugs:
         style = generator.choices(("span", "wide span", "line"), (0.8, 0.1, 0.1))[0]
-        line = text.split("\n")[mutation.line - 1]
-        call = edit_call(line, mutation, style, generator)
-        text = revert_mutation(text, mutation)
-        repaired = text.split("\n")[mutation.line - 1]
-        shown = f"edited {code.path}\n{mutation.line}|{repaired}"
+        call = edit_call(text.split("\n")[bug.line - 1], bug, style, generator)
+        text = revert_mutation(text, bug)
+        repaired = text.split("\n")[bug.line - 1]
+        shown = f"edited {code.path}\n{bug.line}|{repaired}"
         messages += [Message("assistant", call.as_text()), Message("tool", shown)]
     return tuple(messages[:-1])
+
+
+def proofreading_drill(
+    code: Code, function: SourceFunction, *, slips: bool, generator: random.Random
+) -> tuple[Message, ...] | None:
+    """Show a function with some bugs and say of each line whether it is right.
+
+    A repair asks for one line; this asks about all of them, with many more answers to learn from.
+    """
+    count = generator.randint(0, MAX_BUGS)
+    broken = _break(code, function, count, slips=slips, generator=generator)
+    if broken is None:
+        return None
+    wrong = {bug.line for bug in broken.bugs}
+    verdicts = (f"{n}-" if n in wrong else f"{n}+" for n in sorted(shown_lines(broken.view)))
+    return (
+        Message("user", f"Check {function.name}."),
+        Message("assistant", ToolCall("view", {}).as_text()),
+        Message("tool", broken.view),
+        Message("assistant", ToolCall("answer", {"text": " ".join(verdicts)}).as_text()),
+    )
 
 
 def recital(code: Code, function: SourceFunction) -> tuple[Message, ...] | None:

@@ -2,7 +2,13 @@ import json
 import random
 
 from benchmarks.corpus import Code
-from benchmarks.drills import copying_drill, look_up_drill, recital, repair_drill
+from benchmarks.drills import (
+    copying_drill,
+    look_up_drill,
+    proofreading_drill,
+    recital,
+    repair_drill,
+)
 from pivot_envs import Message
 from pivot_envs.coding.editing import edit_text
 from pivot_envs.coding.tasks.mutations import find_functions
@@ -51,6 +57,18 @@ def test_the_edits_of_a_repair_drill_bring_the_function_back():
             if message.role == "assistant":
                 text = edit_text(text, json.loads(message.content)["arguments"])[0]
         assert text == SOURCE
+
+
+def test_proofreading_marks_the_lines_that_differ():
+    for seed in range(40):
+        generator = random.Random(seed)
+        function = generator.choice(code().functions)
+        messages = proofreading_drill(code(), function, slips=seed % 2 == 0, generator=generator)
+        assert messages is not None
+        original = {f"{n}|{line}" for n, line in enumerate(SOURCE.split("\n"), start=1)}
+        listing = messages[2].content.split("\n")[1:]
+        expected = [line.partition("|")[0] + ("+" if line in original else "-") for line in listing]
+        assert answers(messages) == [" ".join(expected)]
 
 
 def test_a_recital_is_the_function_as_a_view_shows_it():
