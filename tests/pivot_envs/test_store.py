@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from pivot_envs import store as store_module
+from pivot_envs import blobs as blobs_module
 from pivot_envs.errors import SnapshotError, StoreError
+from pivot_envs.files import replace_file
 from pivot_envs.snapshot import Message, Snapshot, sha256
-from pivot_envs.store import SnapshotStore, load_snapshot, replace_file, save_snapshot
+from pivot_envs.store import SnapshotStore, load_snapshot, save_snapshot
 
 
 def make_snapshot(*contents: bytes, turn: int = 0) -> Snapshot:
@@ -247,11 +248,11 @@ def test_writers_and_a_collector_may_work_at_once(tmp_path: Path) -> None:
 
 
 def test_the_cache_stays_within_its_bound(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(store_module, "CACHE_BYTES", 150)
+    monkeypatch.setattr(blobs_module, "CACHE_BYTES", 150)
     store = SnapshotStore(tmp_path)
     snapshot = make_snapshot(b"a" * 100, b"b" * 100)
     assert store.get(store.put(snapshot)) == snapshot
-    assert store._cached_bytes == 100
+    assert store._blobs.cached_bytes == 100
 
 
 def test_a_file_is_replaced_whole_or_not_at_all(tmp_path: Path) -> None:
@@ -287,3 +288,31 @@ def test_a_damaged_or_missing_snapshot_file_is_named(tmp_path: Path) -> None:
         archive.writestr("manifest.json", json.dumps(make_snapshot(b"1").manifest()))
     with pytest.raises(SnapshotError, match=r"one\.zip is damaged or no snapshot file"):
         load_snapshot(path)
+
+
+def test_a_reader_sees_all_of_a_snapshot_or_none_while_others_delete_and_put_it(
+    tmp_path: Path,
+) -> None:
+    snapshot = make_snapshot(b"1", b"2", b"3")
+    is_over = threading.Event()
+
+    def churn() -> None:
+        store = SnapshotStore(tmp_path)
+        while not is_over.is_set():
+            store.put(snapshot)
+            store.delete(snapshot.digest)
+            store.collect()
+
+    thread = threading.Thread(target=churn)
+    thread.start()
+    found = []
+    try:
+        for _ in range(300):
+            try:
+                found.append(SnapshotStore(tmp_path).get(snapshot.digest))
+            except StoreError as error:
+                assert "no snapshot" in str(error)
+    finally:
+        is_over.set()
+        thread.join()
+    assert found == [snapshot] * len(found)
