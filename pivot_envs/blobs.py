@@ -59,8 +59,8 @@ class BlobFolder:
         path = self._path_of(name)
         try:
             content: bytes = zstandard.ZstdDecompressor().decompress(read_file(path))
-        except StoreError:
-            if path.exists():
+        except StoreError as error:
+            if not isinstance(error.__cause__, FileNotFoundError):
                 raise
             raise MissingBlobError(f"{path} is missing: put the snapshot again") from None
         except (zstandard.ZstdError, MemoryError):

@@ -222,8 +222,8 @@ class SnapshotStore:
         path = self._manifest_path(snapshot_id)
         try:
             content = read_file(path)
-        except StoreError:
-            if path.exists():
+        except StoreError as error:
+            if not isinstance(error.__cause__, FileNotFoundError):
                 raise
             raise StoreError(f"no snapshot {snapshot_id} in {self.path}") from None
         return _parse_manifest(path, content)

@@ -305,14 +305,16 @@ def test_a_reader_sees_all_of_a_snapshot_or_none_while_others_delete_and_put_it(
 
     thread = threading.Thread(target=churn)
     thread.start()
-    found = []
+    found: list[Snapshot | str] = []
     try:
-        for _ in range(300):
+        for _ in range(1_000):
             try:
                 found.append(SnapshotStore(tmp_path).get(snapshot.digest))
             except StoreError as error:
-                assert "no snapshot" in str(error)
+                found.append(str(error))
     finally:
         is_over.set()
         thread.join()
-    assert found == [snapshot] * len(found)
+    absent = f"no snapshot {snapshot.digest} in {tmp_path}"
+    assert [each for each in found if each not in (snapshot, absent)] == []
+    assert snapshot in found

@@ -98,9 +98,10 @@ def test_a_crash_between_a_change_and_its_note_leaves_no_wrong_size(
     def crash(*_: object) -> None:
         raise CrashError
 
-    with monkeypatch.context() as patch, pytest.raises(CrashError):
+    with monkeypatch.context() as patch:
         patch.setattr(SnapshotStore, "_note_bytes", crash)
-        store.put(make_snapshot(secrets.token_bytes(8_000), turn=1))
+        with pytest.raises(CrashError):
+            store.put(make_snapshot(secrets.token_bytes(8_000), turn=1))
     with pytest.raises(StoreError, match=r"is full: 8,\d+ bytes are used"):
         store.put(make_snapshot(secrets.token_bytes(2_500), turn=2))
 
@@ -126,11 +127,15 @@ def test_a_full_disk_loses_nothing_and_can_be_emptied(
 ) -> None:
     store = SnapshotStore(small_disk / "store", max_bytes=max_bytes)
     stored: list[Snapshot] = []
-    with pytest.raises(StoreError, match=r"cannot write .*No space left.*is unharmed"):
+
+    def fill() -> None:
         for turn in range(1_000):
             snapshot = make_snapshot(secrets.token_bytes(9_000), b"%d" % turn, turn=turn)
             store.put(snapshot)
             stored.append(snapshot)
+
+    with pytest.raises(StoreError, match=r"cannot write .*No space left.*is unharmed"):
+        fill()
     assert len(stored) > 5
     assert not list(small_disk.rglob("*.tmp"))
     fresh = SnapshotStore(small_disk / "store", max_bytes=max_bytes)
