@@ -85,15 +85,13 @@ class SnapshotStore:
         """
         try:
             snapshot = self._read(snapshot_id)
-        except MissingBlobError as missing:
+        except MissingBlobError:
             # Another process may have deleted and collected it since its manifest was read.
-            try:
-                with self._locked():
-                    snapshot = self._read(snapshot_id)
-            except StoreError:
-                if snapshot_id in self:
-                    raise missing from None
-                raise
+            with contextlib.ExitStack() as stack:
+                # A store that cannot be locked, as it may only be read, cannot change either.
+                with contextlib.suppress(StoreError):
+                    stack.enter_context(self._locked())
+                snapshot = self._read(snapshot_id)
         snapshot.verify()
         if snapshot.digest != snapshot_id:
             raise SnapshotError(
