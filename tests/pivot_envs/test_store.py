@@ -2,8 +2,6 @@
 
 import json
 import resource
-import threading
-import time
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -225,29 +223,6 @@ def test_a_damaged_snapshot_is_not_stored(tmp_path: Path) -> None:
     assert SnapshotStore(tmp_path).ids() == ()
 
 
-def test_writers_and_a_collector_may_work_at_once(tmp_path: Path) -> None:
-    snapshots = [make_snapshot(b"shared", bytes([turn]), turn=turn) for turn in range(40)]
-    failures: list[BaseException] = []
-
-    def put(part: list[Snapshot]) -> None:
-        store = SnapshotStore(tmp_path)
-        try:
-            for snapshot in part:
-                store.put(snapshot)
-                store.collect()
-        except BaseException as error:
-            failures.append(error)
-
-    threads = [threading.Thread(target=put, args=(snapshots[start::4],)) for start in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert failures == []
-    store = SnapshotStore(tmp_path)
-    assert [store.get(snapshot.digest) for snapshot in snapshots] == snapshots
-
-
 def test_the_cache_stays_within_its_bound(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(blobs_module, "CACHE_BYTES", 150)
     store = SnapshotStore(tmp_path)
@@ -289,33 +264,3 @@ def test_a_damaged_or_missing_snapshot_file_is_named(tmp_path: Path) -> None:
         archive.writestr("manifest.json", json.dumps(make_snapshot(b"1").manifest()))
     with pytest.raises(SnapshotError, match=r"one\.zip is damaged or no snapshot file"):
         load_snapshot(path)
-
-
-def test_a_reader_sees_all_of_a_snapshot_or_none_while_others_delete_and_put_it(
-    tmp_path: Path,
-) -> None:
-    snapshot = make_snapshot(b"1", b"2", b"3")
-    is_over = threading.Event()
-
-    def churn() -> None:
-        store = SnapshotStore(tmp_path)
-        while not is_over.is_set():
-            store.put(snapshot)
-            time.sleep(0.001)
-            store.delete(snapshot.digest)
-            store.collect()
-
-    thread = threading.Thread(target=churn)
-    thread.start()
-    found: list[Snapshot | str] = []
-    try:
-        while len(found) < 500 or snapshot not in found:
-            try:
-                found.append(SnapshotStore(tmp_path).get(snapshot.digest))
-            except StoreError as error:
-                found.append(str(error))
-    finally:
-        is_over.set()
-        thread.join()
-    absent = f"no snapshot {snapshot.digest} in {tmp_path}"
-    assert [each for each in found if each not in (snapshot, absent)] == []

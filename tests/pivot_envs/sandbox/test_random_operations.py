@@ -1,12 +1,11 @@
-"""Random operations in a box, with saves and loads between them, against a model of the tree.
-
-The model is compared with what a save returns, and with what a program inside the box sees.
-"""
+"""Random operations in a box against a model of its tree, a save's view and a user's view."""
 
 import hashlib
 import os
 import sys
-from dataclasses import dataclass, replace
+from collections import Counter
+from copy import copy
+from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
@@ -17,8 +16,7 @@ from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_a
 
 from pivot_envs.sandbox.base import Sandbox, SandboxState
 
-PROGRAMS = Path(__file__).parent / "programs"
-LOOK, BUSY = ((PROGRAMS / name).read_text() for name in ("look.py", "busy.py"))
+LOOK, BUSY = (Path(__file__).with_name("programs") / name for name in ("look.py", "busy.py"))
 EMPTY = SandboxState((), "", {})
 NAMES = (b"a", b"b c", b"new\nline", b"\377\376", b"-e", b".f", "ä☃".encode(), b"'\"$x`\\")
 TARGETS = (b"a", b"missing", b".", b"..", b"/workspace/b c", b"/nowhere", b"\377", b"-e/../a", b"l")
@@ -49,12 +47,8 @@ def printed(content: bytes) -> str:
     return "printf '" + "".join(f"\\{byte:03o}" for byte in content) + "'"
 
 
-def parent_of(path: bytes) -> bytes:
-    return path.rpartition(b"/")[0]
-
-
-def is_busy(path: bytes) -> bool:
-    return path == b"busy" or path.startswith(b"busy/")
+def is_within(path: bytes, folder: bytes) -> bool:
+    return (path + b"/").startswith(folder + b"/")
 
 
 def nodes_of(state: SandboxState) -> dict[bytes, Node]:
@@ -72,7 +66,7 @@ class RandomOperations(RuleBasedStateMachine):
     """Does the same in the box and in the model."""
 
     box: Sandbox
-    operations = saves = loads = 0
+    counts: ClassVar[Counter[str]] = Counter()
     mismatches: ClassVar[list[str]] = []
 
     def __init__(self) -> None:
@@ -82,16 +76,11 @@ class RandomOperations(RuleBasedStateMachine):
         self.is_changing = False
         self.box.load(EMPTY)
 
-    def run(self, command: str, works: bool = True, counts: bool = True) -> str:
-        if counts:
-            self.count("operations")
+    def run(self, command: str, works: bool = True, kind: str = "operations") -> str:
+        self.counts[kind] += 1
         result = self.box.run(command, timeout_s=30.0)
         assert (result.exit_code == 0) == works, (command, result)
         return result.output
-
-    @classmethod
-    def count(cls, what: str) -> None:
-        setattr(RandomOperations, what, getattr(RandomOperations, what) + 1)
 
     def compare(self, what: str, found: object, expected: object) -> None:
         if found != expected:
@@ -112,7 +101,7 @@ class RandomOperations(RuleBasedStateMachine):
             path
             for path, node in sorted(self.tree.items(), key=lambda item: item[0])
             if node.kind in kinds and node.mode & own == own and self.may(path, bits)
-            if not is_busy(path)
+            if not is_within(path, b"busy")
         ]
         return found[index % len(found)] if found else None
 
@@ -120,14 +109,13 @@ class RandomOperations(RuleBasedStateMachine):
         """Choose a path, taken or free, in a folder in which the user may create."""
         folders = [path for path in sorted(self.tree) if self.tree[path].kind == "directory"]
         name, index = NAMES[index % len(NAMES)], index // len(NAMES)
-        paths = [name, *(path + b"/" + name for path in folders if not is_busy(path))]
+        paths = [name, *(path + b"/" + name for path in folders if not is_within(path, b"busy"))]
         paths = [path for path in paths if path.count(b"/") < 4 and self.may(path, 0o300)]
         return paths[index % len(paths)]
 
-    def folder(self, path: bytes) -> Node:
-        """Return a new folder's node, which inherits the set-group-id bit."""
-        parent = self.tree.get(parent_of(path))
-        return Node("directory", 0o755 | (parent.mode & 0o2000 if parent else 0))
+    def below(self, path: bytes) -> list[bytes]:
+        """Return a path and all below it."""
+        return [each for each in self.tree if is_within(each, path)]
 
     @rule(place=INDEX, content=CONTENT, operator=st.sampled_from((">", ">>")))
     def write(self, place: int, content: bytes, operator: str) -> None:
@@ -145,7 +133,7 @@ class RandomOperations(RuleBasedStateMachine):
         path = self.place(place)
         node = self.tree.get(path, Node("file", 0o644))
         if node.kind == "file" and node.mode & 0o600 == 0o600:
-            self.count("operations")
+            self.counts["operations"] += 1
             node.content, self.tree[path] = content, node
             self.box.write_file(os.fsdecode(path), content)
             assert self.box.read_file(os.fsdecode(path)) == content
@@ -175,123 +163,95 @@ class RandomOperations(RuleBasedStateMachine):
             content = node.content[:end].ljust(max(end, size), b"\0")
             node.content = content[:size] + b"x" + content[size + 1 :]
 
-    @rule(place=INDEX)
-    def make_a_folder(self, place: int) -> None:
-        path = self.place(place)
-        self.run(f"mkdir {quoted(path)}", works=path not in self.tree)
-        self.tree.setdefault(path, self.folder(path))
-
-    @rule(index=INDEX, kind=st.sampled_from(("", "same", *ANY)))
-    def delete_and_recreate(self, index: int, kind: str) -> None:
-        path = self.pick(index, ANY, bits=0o300)
-        if path is None:
-            return
-        self.run(f"find {quoted(path)} -type d -exec chmod u+rwx {{}} \\; ; rm -rf {quoted(path)}")
-        old = self.tree[path]
-        self.tree = {
-            each: node
-            for each, node in self.tree.items()
-            if not (each + b"/").startswith(path + b"/")
-        }
-        kind = old.kind if kind == "same" else kind
+    @rule(place=INDEX, kind=st.sampled_from((*ANY, "link", "")), index=INDEX, content=CONTENT)
+    def replace(self, place: int, kind: str, index: int, content: bytes) -> None:
+        """Delete what is at a path, if anything is, and make something of some kind there."""
+        path, here = self.place(place), quoted(self.place(place))
+        if path in self.tree:
+            self.run(f"find {here} -type d -exec chmod u+rwx {{}} \\; ; rm -rf {here}")
+            for each in self.below(path):
+                del self.tree[each]
+        other = self.pick(index, ("file",))
         if kind == "directory":
-            self.run(f"mkdir {quoted(path)}; echo new >{quoted(path)}/inside")
-            self.tree[path] = self.folder(path)
+            parent = self.tree.get(path.rpartition(b"/")[0])
+            inherited = parent.mode & 0o2000 if parent else 0
+            self.run(f"mkdir {here}; echo new >{here}/inside")
+            self.tree[path] = Node("directory", 0o755 | inherited)
             self.tree[path + b"/inside"] = Node("file", 0o644, b"new\n")
         elif kind == "symlink":
-            self.run(f"ln -sT missing {quoted(path)}")
-            self.tree[path] = Node("symlink", 0, b"missing")
+            self.tree[path] = Node("symlink", 0, TARGETS[index % len(TARGETS)])
+            self.run(f"ln -sT -- {quoted(self.tree[path].content, '')} {here}")
         elif kind == "file":
-            content = old.content[:100] or b"file"
-            self.run(f"{printed(content)} >{quoted(path)}")
+            self.run(f"{printed(content)} >{here}")
             self.tree[path] = Node("file", 0o644, content)
+        elif kind == "link" and other is not None:
+            self.run(f"ln -T {quoted(other)} {here}")
+            self.tree[path] = self.tree[other]
 
     @rule(index=INDEX, mode=INDEX)
     def change_the_mode(self, index: int, mode: int) -> None:
         path = self.pick(index, ("file", "directory"))
         if path is not None:
-            modes = MODES[self.tree[path].kind]
-            self.tree[path].mode = modes[mode % len(modes)]
-            self.run(f"chmod {self.tree[path].mode:05o} {quoted(path)}")
-
-    @rule(place=INDEX, text=st.sampled_from(TARGETS))
-    def link(self, place: int, text: bytes) -> None:
-        path = self.place(place)
-        if path not in self.tree or self.tree[path].kind != "directory":
-            self.run(f"ln -sfT -- {quoted(text, '')} {quoted(path)}")
-            self.tree[path] = Node("symlink", 0, text)
-
-    @rule(index=INDEX, place=INDEX)
-    def link_hard(self, index: int, place: int) -> None:
-        path, new = self.pick(index, ("file",)), self.place(place)
-        if path is not None and new not in self.tree:
-            self.run(f"ln -T {quoted(path)} {quoted(new)}")
-            self.tree[new] = self.tree[path]
+            node = self.tree[path]
+            node.mode = MODES[node.kind][mode % len(MODES[node.kind])]
+            self.run(f"chmod {node.mode:05o} {quoted(path)}")
 
     @rule(index=INDEX, place=INDEX)
     def rename(self, index: int, place: int) -> None:
         path, new = self.pick(index, ANY, bits=0o300), self.place(place)
-        if path is None or (new + b"/").startswith(path + b"/"):
+        if path is None or is_within(new, path) or self.tree[path] is self.tree.get(new):
             return
         node, other = self.tree[path], self.tree.get(new)
-        if node is other:
-            return
         works = other is None or (node.kind == "directory") == (other.kind == "directory")
         if node.kind == "directory":
-            works = works and not any(each.startswith(new + b"/") for each in self.tree)
-            works = works and (bool(node.mode & 0o200) or parent_of(path) == parent_of(new))
+            is_move = path.rpartition(b"/")[0] != new.rpartition(b"/")[0]
+            works = works and len(self.below(new)) < 2 and bool(node.mode & 0o200 or not is_move)
         self.run(f"mv -fT {quoted(path)} {quoted(new)}", works)
         if works:
-            for each in [each for each in self.tree if (each + b"/").startswith(path + b"/")]:
+            for each in self.below(path):
                 self.tree[new + each[len(path) :]] = self.tree.pop(each)
 
     @rule()
-    def start_a_busy_process(self) -> None:
-        if not self.is_changing:
-            self.run(
-                f"rm -rf busy; python3 -I -S -c {quoted(BUSY.encode(), '')} >/dev/null & BUSY=$!; "
-                "until [ -s busy/log ]; do sleep 0.01; done"
-            )
-            self.is_changing = True
-
-    @rule()
-    def end_the_busy_process(self) -> None:
+    def start_or_end_a_busy_process(self) -> None:
+        self.is_changing = not self.is_changing
         if self.is_changing:
+            self.run(
+                f"rm -rf busy; python3 -I -S -c {quoted(BUSY.read_bytes(), '')} >/dev/null & "
+                "BUSY=$!; until [ -s busy/log ]; do sleep 0.01; done"
+            )
+        else:
             self.run("kill -9 $BUSY; wait $BUSY; true")
-            self.is_changing = False
             self.save()
 
     @rule()
     def save(self) -> None:
-        written = (
-            self.run("tail -n 2 busy/log | head -n 1", counts=False) if self.is_changing else ""
-        )
-        self.count("saves")
+        last = self.is_changing and self.run("tail -n 2 busy/log | head -n 1", kind="looks")
+        self.counts["saves"] += 1
         state = self.box.save()
         found = nodes_of(state)
-        self.tree = {path: node for path, node in self.tree.items() if not is_busy(path)}
-        self.tree |= {path: node for path, node in found.items() if is_busy(path)}
+        self.tree = {path: node for path, node in self.tree.items() if not is_within(path, b"busy")}
+        self.tree |= {path: node for path, node in found.items() if is_within(path, b"busy")}
         self.compare("saved", found, self.tree)
-        if written:
+        if last:
             mapped = int(found[b"busy/map"].content)
-            self.compare("mapped", mapped, max(mapped, int(written)))
+            self.compare("mapped", mapped, max(mapped, int(last)))
         if b"busy/log" in found:
             lines = [int(line) for line in found[b"busy/log"].content.splitlines()]
             self.compare("log", lines, list(range(len(lines))))
         self.look()
-        self.states.append((state, {path: replace(node) for path, node in self.tree.items()}))
+        self.states.append((state, {path: copy(node) for path, node in self.tree.items()}))
 
     @rule(index=INDEX, is_new_box=st.integers(0, 19))
     def load(self, index: int, is_new_box: int) -> None:
         if not self.states:
             return
-        self.count("loads")
+        self.counts["loads"] += 1
         state, tree = self.states[index % len(self.states)]
         if is_new_box == 0:
             self.box.close()
             self.box.start()
         self.box.load(state)
-        self.tree = {path: replace(node) for path, node in tree.items()}
+        self.tree = {path: copy(node) for path, node in tree.items()}
         self.is_changing = False
         self.look()
         self.compare("loaded", nodes_of(self.box.save()), self.tree)
@@ -300,7 +260,7 @@ class RandomOperations(RuleBasedStateMachine):
         """Compare the model with what a user in the box sees, as far as that does not change."""
         lines = []
         for path, node in self.tree.items():
-            if not self.may(path, 0o500) or (self.is_changing and is_busy(path)):
+            if not self.may(path, 0o500) or (self.is_changing and is_within(path, b"busy")):
                 continue
             content = node.content
             if node.kind == "file":
@@ -308,29 +268,24 @@ class RandomOperations(RuleBasedStateMachine):
                 content = digest if node.mode & 0o400 else b"unreadable"
             lines.append(repr((path, node.kind, node.mode, content)))
         expected = hashlib.sha256("\n".join(sorted(lines)).encode()).hexdigest()
-        program = f"python3 -I -S -c {quoted(LOOK.encode(), '')}"
+        program = f"python3 -I -S -c {quoted(LOOK.read_bytes(), '')}"
         hidden = "busy" if self.is_changing else ""
-        if self.run(f"{program} hash {hidden}", counts=False) != expected:
-            seen = self.run(f"{program} list {hidden}", counts=False).splitlines()
-            self.compare("seen", seen, sorted(lines))
+        if self.run(f"{program} hash {hidden}", kind="looks") != expected:
+            self.compare("seen", self.run(f"{program} list {hidden}").splitlines(), sorted(lines))
 
 
 def run_machine(box: Sandbox, operations: int) -> None:
     """Run until so many operations are done; show the counts, and what was unexpected."""
-    machine = RandomOperations
-    machine.box, machine.operations, machine.saves, machine.loads = box, 0, 0, 0
-    machine.mismatches.clear()
-    health = list(HealthCheck)
-    plan = settings(
-        max_examples=10, stateful_step_count=50, deadline=None, suppress_health_check=health
-    )
+    counts, mismatches = RandomOperations.counts, RandomOperations.mismatches
+    counts.clear()
+    mismatches.clear()
+    RandomOperations.box = box
+    plan = settings(max_examples=10, deadline=None, suppress_health_check=list(HealthCheck))
     try:
-        while machine.operations < operations:
-            run_state_machine_as_test(machine, settings=plan)
+        while counts["operations"] < operations:
+            run_state_machine_as_test(RandomOperations, settings=plan)
     finally:
-        counts = f"{machine.operations} operations, {machine.saves} saves, {machine.loads} loads"
-        lines = [f"{counts}, {len(machine.mismatches)} mismatches", *machine.mismatches[:3]]
-        sys.stdout.write("\n".join(lines) + "\n")
+        sys.stdout.write(f"{dict(counts)}, {len(mismatches)} mismatches {mismatches[:3]}\n")
 
 
 def test_what_random_operations_leave_comes_back_exactly(box: Sandbox) -> None:
