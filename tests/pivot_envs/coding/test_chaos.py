@@ -18,6 +18,8 @@ from pivot_envs.coding.env import CodingEnv
 from pivot_envs.errors import InfraError, SandboxUnavailableError
 from pivot_envs.store import SnapshotStore
 
+pytestmark = pytest.mark.timeout(600)
+
 CLAMP = "tiny-1.0/clamp"
 FIX = {"path": "tiny.py", "line": 9, "old": "low", "new": "high"}
 

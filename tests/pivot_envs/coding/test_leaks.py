@@ -12,6 +12,8 @@ import pytest
 from benchmarks.leaks import Figures, run_episodes, settle
 from pivot_envs.errors import SandboxUnavailableError
 
+pytestmark = pytest.mark.timeout(600)
+
 COUNTS = ("descriptors", "threads", "processes", "mounts", "temporary_files")
 
 
