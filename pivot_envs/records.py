@@ -9,8 +9,9 @@ import numpy as np
 
 from pivot_envs.effect import Effect
 from pivot_envs.errors import RecordError, SnapshotError, StoreError
+from pivot_envs.files import read_file, replace_file
 from pivot_envs.snapshot import Snapshot
-from pivot_envs.store import SnapshotStore, read_file, replace_file
+from pivot_envs.store import SnapshotStore
 
 Item = TypeVar("Item")
 

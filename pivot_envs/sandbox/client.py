@@ -102,7 +102,9 @@ class AgentSandbox(Sandbox):
         """Save workspace and shell; nothing is disturbed.
 
         Named pipes, sockets, modification times and which names are hard links of the same file
-        are not saved; nor are files outside the workspace and running processes.
+        are not saved (a load makes a file of its own of each name); nor are files outside the
+        workspace and running processes. What a background process writes meanwhile is saved as it
+        was at some moment of the save, each file by itself.
         """
         header, blobs = self._ask({"op": "save", "forget": self._must_forget})
         if self._must_forget:

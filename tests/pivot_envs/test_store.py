@@ -2,7 +2,6 @@
 
 import json
 import resource
-import threading
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from pivot_envs import store as store_module
+from pivot_envs import blobs as blobs_module
 from pivot_envs.errors import SnapshotError, StoreError
+from pivot_envs.files import replace_file
 from pivot_envs.snapshot import Message, Snapshot, sha256
-from pivot_envs.store import SnapshotStore, load_snapshot, replace_file, save_snapshot
+from pivot_envs.store import SnapshotStore, load_snapshot, save_snapshot
 
 
 def make_snapshot(*contents: bytes, turn: int = 0) -> Snapshot:
@@ -223,35 +223,12 @@ def test_a_damaged_snapshot_is_not_stored(tmp_path: Path) -> None:
     assert SnapshotStore(tmp_path).ids() == ()
 
 
-def test_writers_and_a_collector_may_work_at_once(tmp_path: Path) -> None:
-    snapshots = [make_snapshot(b"shared", bytes([turn]), turn=turn) for turn in range(40)]
-    failures: list[BaseException] = []
-
-    def put(part: list[Snapshot]) -> None:
-        store = SnapshotStore(tmp_path)
-        try:
-            for snapshot in part:
-                store.put(snapshot)
-                store.collect()
-        except BaseException as error:
-            failures.append(error)
-
-    threads = [threading.Thread(target=put, args=(snapshots[start::4],)) for start in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert failures == []
-    store = SnapshotStore(tmp_path)
-    assert [store.get(snapshot.digest) for snapshot in snapshots] == snapshots
-
-
 def test_the_cache_stays_within_its_bound(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(store_module, "CACHE_BYTES", 150)
+    monkeypatch.setattr(blobs_module, "CACHE_BYTES", 150)
     store = SnapshotStore(tmp_path)
     snapshot = make_snapshot(b"a" * 100, b"b" * 100)
     assert store.get(store.put(snapshot)) == snapshot
-    assert store._cached_bytes == 100
+    assert store._blobs.cached_bytes == 100
 
 
 def test_a_file_is_replaced_whole_or_not_at_all(tmp_path: Path) -> None:

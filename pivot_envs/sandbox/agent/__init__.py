@@ -7,6 +7,7 @@ frames.py      messages: a JSON header and raw blobs
 namespaces.py  the launcher: from a plain process to the first process of an isolated box
 box.py         what the agent knows of its box: paths, users, limits
 processes.py   starting, listing, freezing and ending processes
+mappings.py    files that change without a new time stamp
 output.py      what a command printed, bounded
 tree.py        the workspace as a whole: scanning and loading
 blobs.py       the file contents that the agent remembers

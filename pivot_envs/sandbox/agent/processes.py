@@ -10,10 +10,11 @@ import resource
 import select
 import signal
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import NoReturn
 
 from .box import Box
+from .mappings import mapped_inodes
 
 _PR_CAPBSET_DROP = 24
 _PR_SET_NO_NEW_PRIVS = 38
@@ -153,6 +154,23 @@ class Processes:
             self._await_end(doomed, deadline)
             if not (self.alive() - kept) or time.monotonic() > deadline:
                 return
+
+    def mapped_files(self, harmless: Collection[int]) -> set[int] | None:
+        """Return the inodes of all files that processes below the agent have mapped.
+
+        Args:
+            harmless: Ids of processes that map no file of the workspace.
+
+        Returns:
+            Inode numbers, or None if a process does not show what it has mapped.
+        """
+        self.reap()
+        if os.getpid() == 1:
+            pids = {int(name) for name in os.listdir("/proc") if name.isdigit()} - {1}
+        else:
+            pids = {pid for pid, _ in self.alive()}
+        pids.difference_update(harmless)
+        return mapped_inodes(pids, self._drop_privileges) if pids else set()
 
     def key(self, pid: int) -> ProcessKey:
         """Return (pid, start time) of a process.

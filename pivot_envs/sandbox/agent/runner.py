@@ -88,6 +88,10 @@ class Runner:
             return self._processes.key(self._pid)
         return None
 
+    def pid(self) -> int:
+        """Return the interpreter's process id, 0 when it was not started."""
+        return self._pid
+
     def run(self, request: Mapping[str, Any], timeout_s: float) -> tuple[int | None, Output]:
         """Run pytest as a command; see ``warm.run_child`` for the request.
 

@@ -30,7 +30,7 @@ class Server:
         self._shell = Shell(box, self._processes)
         self._runner = Runner(box, self._processes, programs)
         self._files = Files(box.workspace, box.command_ids)
-        self._tree = Tree(box.workspace, box.command_ids)
+        self._tree = Tree(box.workspace, box.command_ids, self._mapped_files)
         self._sent: dict[str, Entry] = {}
         self._host_blobs: set[str] = set()
         self._operations: Mapping[str, Callable[[dict[str, Any], list[bytes]], Answer]] = {
@@ -117,6 +117,9 @@ class Server:
             # A full box or a file among the folders of the path: the commands' doing.
             return {"error": str(error), "kind": "value"}, ()
         return {}, ()
+
+    def _mapped_files(self) -> set[int] | None:
+        return self._processes.mapped_files((self._shell.pid(), self._runner.pid()))
 
     def _save(self, header: dict[str, Any], _: list[bytes]) -> Answer:
         if header["forget"]:

@@ -120,6 +120,10 @@ class Shell:
             self._state = self._last.source(self._baseline, self._exit_status, self._box)
         return self._last
 
+    def pid(self) -> int:
+        """Return the process id of bash, 0 before it was started."""
+        return 0 if self._bash is None else self._bash.pid
+
     def note_exit_status(self, code: int) -> None:
         """Record the status of a command that ran outside bash; the next one sees it in ``$?``."""
         self._exit_status = code

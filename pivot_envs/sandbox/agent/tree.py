@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import os
 import stat
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from .blobs import BlobStore
@@ -29,17 +30,36 @@ class Entry(NamedTuple):
 class Tree:
     """The workspace of the box. Named pipes, sockets and devices in it are not part of it."""
 
-    def __init__(self, root: str, owner: tuple[int, int] | None) -> None:
-        """Look after ``root``; new entries get ``owner`` (uid, gid) if it differs from ours."""
+    def __init__(
+        self,
+        root: str,
+        owner: tuple[int, int] | None,
+        mapped_files: Callable[[], set[int] | None],
+    ) -> None:
+        """Look after a folder.
+
+        Args:
+            root: The folder.
+            owner: User and group of new entries if they differ from ours.
+            mapped_files: Returns the inodes whose content may change without a new time stamp, or
+                None if it can be any.
+        """
         self.root = root
         self.owner = owner
         self.store = BlobStore()
         self._stats: dict[str, tuple[tuple[int, ...], str]] = {}
+        self._mapped_files = mapped_files
+        self._mapped: set[int] | None = set()
+        self._linked: set[str] = set()
+        self._began_ns = 0
 
     def scan(self, fresh: dict[str, bytes] | None = None) -> dict[str, Entry]:
         """Return every entry by path; ``fresh`` gets the blobs that had to be read."""
         found: dict[str, Entry] = {}
         stats: dict[str, tuple[tuple[int, ...], str]] = {}
+        self._began_ns = time.time_ns()
+        self._mapped = self._mapped_files()
+        self._linked = set()
         descriptor = os.open(self.root, os.O_RDONLY | os.O_DIRECTORY)
         try:
             mode = stat.S_IMODE(os.fstat(descriptor).st_mode)
@@ -60,7 +80,7 @@ class Tree:
         names = {
             entry.content
             for path, entry in wanted.items()
-            if entry.kind == "file" and not _same_content(current.get(path), entry)
+            if entry.kind == "file" and not self._is_in_place(path, entry, current)
         }
         return sorted(name for name in names if self.store.get(name) is None)
 
@@ -79,13 +99,24 @@ class Tree:
         self._remove_unwanted(wanted)
         for path in sorted(wanted):
             entry = wanted[path]
-            if path != "." and not _same_content(current.get(path), entry):
+            if path != "." and not self._is_in_place(path, entry, current):
                 self._create(path, entry, blobs)
         for path in sorted(wanted, reverse=True):
-            if wanted[path].kind != "symlink" and wanted[path] != current.get(path):
+            is_equal = wanted[path] == current.get(path) and path not in self._linked
+            if wanted[path].kind != "symlink" and not is_equal:
                 os.chmod(os.path.join(self.root, path), wanted[path].mode)
         if "." not in wanted:
             os.chmod(self.root, DEFAULT_ROOT_MODE)
+
+    def _is_in_place(self, path: str, entry: Entry, current: Mapping[str, Entry]) -> bool:
+        """Tell whether a path can stay as it was when ``current`` was scanned.
+
+        A state does not say which names are hard links of one file. They are taken apart by every
+        load, so that a state means the same whatever the box held before.
+        """
+        there = current.get(path)
+        is_equal = there is not None and (there.kind, there.content) == (entry.kind, entry.content)
+        return is_equal and path not in self._linked
 
     def _scan_directory(
         self,
@@ -98,25 +129,43 @@ class Tree:
         with os.scandir(descriptor) as listing:
             entries = list(listing)
         for item in entries:
-            path = prefix + item.name
-            # Background processes may remove entries while the scan runs.
-            with contextlib.suppress(FileNotFoundError):
-                status = item.stat(follow_symlinks=False)
-                kind = stat.S_IFMT(status.st_mode)
-                mode = stat.S_IMODE(status.st_mode)
-                if kind == stat.S_IFREG:
-                    content = self._hash(descriptor, item.name, path, status, stats, fresh)
-                    found[path] = Entry("file", mode, content)
-                elif kind == stat.S_IFLNK:
-                    target = os.readlink(item.name, dir_fd=descriptor)
-                    found[path] = Entry("symlink", 0, target)
-                elif kind == stat.S_IFDIR:
-                    inner = os.open(item.name, _DIRECTORY, dir_fd=descriptor)
-                    try:
-                        found[path] = Entry("directory", mode, "")
-                        self._scan_directory(inner, path + "/", found, stats, fresh)
-                    finally:
-                        os.close(inner)
+            for _ in range(_ATTEMPTS):
+                try:
+                    self._scan_entry(descriptor, item.name, prefix, found, stats, fresh)
+                except FileNotFoundError:
+                    break
+                except OSError as error:
+                    if error.errno not in _REPLACED:
+                        raise
+                else:
+                    break
+
+    def _scan_entry(
+        self,
+        descriptor: int,
+        name: str,
+        prefix: str,
+        found: dict[str, Entry],
+        stats: dict[str, tuple[tuple[int, ...], str]],
+        fresh: dict[str, bytes],
+    ) -> None:
+        path = prefix + name
+        status = os.stat(name, dir_fd=descriptor, follow_symlinks=False)
+        kind = stat.S_IFMT(status.st_mode)
+        if kind == stat.S_IFREG:
+            content = self._hash(descriptor, name, path, status, stats, fresh)
+            if status.st_nlink > 1:
+                self._linked.add(path)
+            found[path] = Entry("file", stat.S_IMODE(status.st_mode), content)
+        elif kind == stat.S_IFLNK:
+            found[path] = Entry("symlink", 0, os.readlink(name, dir_fd=descriptor))
+        elif kind == stat.S_IFDIR:
+            inner = os.open(name, _DIRECTORY, dir_fd=descriptor)
+            try:
+                found[path] = Entry("directory", stat.S_IMODE(status.st_mode), "")
+                self._scan_directory(inner, path + "/", found, stats, fresh)
+            finally:
+                os.close(inner)
 
     def _hash(
         self,
@@ -128,13 +177,16 @@ class Tree:
         fresh: dict[str, bytes],
     ) -> str:
         stamp = (status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+        is_mapped = self._mapped is None or status.st_ino in self._mapped
         known = self._stats.get(path)
-        if known is not None and known[0] == stamp:
+        if known is not None and known[0] == stamp and not is_mapped:
             stats[path] = known
             return known[1]
-        is_settled = time.time_ns() - status.st_ctime_ns > RACY_NS
+        is_settled = self._began_ns - status.st_ctime_ns > RACY_NS and not is_mapped
         file = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=descriptor)
         with open(file, "rb", buffering=0) as reader:
+            if not os.path.samestat(os.fstat(file), status):
+                raise OSError(errno.ESTALE, "replaced while it was looked at", path)
             blob = reader.readall()
         content = hashlib.sha256(blob).hexdigest()
         self.store.add(content, blob)
@@ -201,9 +253,11 @@ class Tree:
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
 
+_ATTEMPTS = 10
+"""How often an entry is looked at that background processes replace all the time."""
 
-def _same_content(current: Entry | None, wanted: Entry) -> bool:
-    return current is not None and current.kind == wanted.kind and current.content == wanted.content
+_REPLACED = (errno.ELOOP, errno.ENOTDIR, errno.ENXIO, errno.EINVAL, errno.ESTALE)
+"""What opening an entry says if it has become one of another kind."""
 
 
 def _kind_of(item: os.DirEntry[str]) -> str:

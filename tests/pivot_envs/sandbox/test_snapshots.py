@@ -1,5 +1,6 @@
 import dataclasses
 import json
+import shlex
 import time
 
 import pytest
@@ -149,6 +150,50 @@ def test_a_hard_link_does_not_carry_a_load_to_its_other_name(box: Sandbox) -> No
     box.run("ln -f b a", timeout_s=5)
     box.load(state)
     assert (box.read_file("a"), box.read_file("b")) == (b"old", b"new")
+
+
+def test_names_of_one_file_become_files_of_their_own(box: Sandbox) -> None:
+    box.run("echo old > a; cp a b; chmod 600 b", timeout_s=5)
+    apart = box.save()
+    box.run("ln -f a b", timeout_s=5)
+    linked = box.save()
+    box.load(apart)
+    assert box.save() == apart
+    for _ in range(2):
+        box.load(linked)
+        box.run("echo new >> a", timeout_s=5)
+        assert box.read_file("b") == b"old\n"
+        box.run("rm a; ln b a", timeout_s=5)
+
+
+def test_writes_through_a_mapping_are_saved_though_they_leave_no_time_stamp(box: Sandbox) -> None:
+    program = (
+        "import mmap; file = open('a', 'r+b'); page = mmap.mmap(file.fileno(), 0); "
+        "[page.__setitem__(0, ord(input())) for _ in range(9)]"
+    )
+    box.run("echo 0 > a; mkfifo /tmp/pipe", timeout_s=5)
+    box.run(f'python3 -I -S -c "{program}" < /tmp/pipe & exec 7> /tmp/pipe', timeout_s=5)
+    for number in range(1, 9):
+        box.run(f"echo {number} >&7; until grep -q {number} a; do sleep 0.01; done", timeout_s=5)
+        time.sleep(0.03)
+        state = box.save()
+        by_path = {entry.path: state.blobs[entry.content] for entry in state.files}
+        assert by_path == {"a": b"%d\n" % number}
+    box.run("echo 9 >&7; wait", timeout_s=5)
+    assert box.save() != state
+    box.load(state)
+    assert box.read_file("a") == b"8\n"
+
+
+def test_entries_that_turn_into_others_all_the_time_do_not_disturb_a_save(box: Sandbox) -> None:
+    program = (
+        "import os\nwhile True:\n"
+        " os.symlink('b', 't'); os.rename('t', 'a')\n"
+        " os.close(os.open('t', os.O_CREAT)); os.rename('t', 'a')\n"
+    )
+    box.run(f"python3 -I -S -c {shlex.quote(program)} & sleep 0.1", timeout_s=5)
+    for _ in range(200):
+        assert {entry.path for entry in box.save().files} <= {"a", "t"}
 
 
 def test_a_missing_blob_is_refused_before_anything_changes(box: Sandbox) -> None:

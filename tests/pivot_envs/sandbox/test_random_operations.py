@@ -1,0 +1,298 @@
+"""Random operations in a box against a model of its tree, a save's view and a user's view."""
+
+import hashlib
+import os
+import sys
+from collections import Counter
+from copy import copy
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
+
+from pivot_envs.sandbox.base import Sandbox, SandboxState
+
+LOOK, BUSY = (Path(__file__).with_name("programs") / name for name in ("look.py", "busy.py"))
+EMPTY = SandboxState((), "", {})
+NAMES = (b"a", b"b c", b"new\nline", b"\377\376", b"-e", b".f", "ä☃".encode(), b"'\"$x`\\")
+TARGETS = (b"a", b"missing", b".", b"..", b"/workspace/b c", b"/nowhere", b"\377", b"-e/../a", b"l")
+MODES = {
+    "file": (0o644, 0o755, 0o600, 0o444, 0o000, 0o664),
+    "directory": (0o755, 0o700, 0o2775, 0o1777, 0o500, 0o000),
+}
+INDEX = st.integers(0, 9999)
+CONTENT = st.binary(max_size=12)
+ANY = ("file", "symlink", "directory")
+
+
+@dataclass
+class Node:
+    """A file, symlink or directory; hard links are one node under two paths."""
+
+    kind: str
+    mode: int
+    content: bytes = b""
+
+
+def quoted(raw: bytes, start: str = "./") -> str:
+    """Return bytes as one word of bash; by default as the path of an entry."""
+    return f"{start}$'" + "".join(f"\\{byte:03o}" for byte in raw) + "'"
+
+
+def printed(content: bytes) -> str:
+    return "printf '" + "".join(f"\\{byte:03o}" for byte in content) + "'"
+
+
+def is_within(path: bytes, folder: bytes) -> bool:
+    return (path + b"/").startswith(folder + b"/")
+
+
+def nodes_of(state: SandboxState) -> dict[bytes, Node]:
+    found = {}
+    for entry in state.files:
+        content = os.fsencode(entry.content)
+        if entry.kind == "file":
+            content = state.blobs[entry.content]
+            assert hashlib.sha256(content).hexdigest() == entry.content
+        found[os.fsencode(entry.path)] = Node(entry.kind, entry.mode, content)
+    return found
+
+
+class RandomOperations(RuleBasedStateMachine):
+    """Does the same in the box and in the model."""
+
+    box: Sandbox
+    counts: ClassVar[Counter[str]] = Counter()
+    mismatches: ClassVar[list[str]] = []
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tree: dict[bytes, Node] = {}
+        self.states: list[tuple[SandboxState, dict[bytes, Node]]] = []
+        self.is_changing = False
+        self.box.load(EMPTY)
+
+    def run(self, command: str, works: bool = True, kind: str = "operations") -> str:
+        self.counts[kind] += 1
+        result = self.box.run(command, timeout_s=30.0)
+        assert (result.exit_code == 0) == works, (command, result)
+        return result.output
+
+    def compare(self, what: str, found: object, expected: object) -> None:
+        if found != expected:
+            # What a busy process does differs from run to run: hypothesis may not see it again.
+            self.mismatches.append(f"{what}: {found!r}, expected {expected!r}")
+        assert found == expected, what
+
+    def may(self, path: bytes, bits: int) -> bool:
+        """Tell whether the user may pass the folders above, and has these bits in the last."""
+        folders = [path[:end] for end, byte in enumerate(path) if byte == ord("/")]
+        return all(self.tree[folder].mode & 0o100 for folder in folders) and (
+            not folders or self.tree[folders[-1]].mode & bits == bits
+        )
+
+    def pick(self, index: int, kinds: tuple[str, ...], bits: int = 0, own: int = 0) -> bytes | None:
+        """Choose an entry of one of the kinds; ``bits`` of its folder and ``own`` are set."""
+        found = [
+            path
+            for path, node in sorted(self.tree.items(), key=lambda item: item[0])
+            if node.kind in kinds and node.mode & own == own and self.may(path, bits)
+            if not is_within(path, b"busy")
+        ]
+        return found[index % len(found)] if found else None
+
+    def place(self, index: int) -> bytes:
+        """Choose a path, taken or free, in a folder in which the user may create."""
+        folders = [path for path in sorted(self.tree) if self.tree[path].kind == "directory"]
+        name, index = NAMES[index % len(NAMES)], index // len(NAMES)
+        paths = [name, *(path + b"/" + name for path in folders if not is_within(path, b"busy"))]
+        paths = [path for path in paths if path.count(b"/") < 4 and self.may(path, 0o300)]
+        return paths[index % len(paths)]
+
+    def below(self, path: bytes) -> list[bytes]:
+        """Return a path and all below it."""
+        return [each for each in self.tree if is_within(each, path)]
+
+    @rule(place=INDEX, content=CONTENT, operator=st.sampled_from((">", ">>")))
+    def write(self, place: int, content: bytes, operator: str) -> None:
+        path = self.place(place)
+        node = self.tree.get(path, Node("file", 0o644))
+        if node.kind != "symlink":
+            works = node.kind == "file" and bool(node.mode & 0o200)
+            self.run(f"{printed(content)} {operator}{quoted(path)}", works)
+            if works:
+                node.content = content if operator == ">" else node.content + content
+                self.tree[path] = node
+
+    @rule(place=INDEX, content=CONTENT)
+    def write_and_read_from_outside(self, place: int, content: bytes) -> None:
+        path = self.place(place)
+        node = self.tree.get(path, Node("file", 0o644))
+        if node.kind == "file" and node.mode & 0o600 == 0o600:
+            self.counts["operations"] += 1
+            node.content, self.tree[path] = content, node
+            self.box.write_file(os.fsdecode(path), content)
+            assert self.box.read_file(os.fsdecode(path)) == content
+
+    @rule(index=INDEX, fill=st.sampled_from((b"x", b"\0", b"\377")))
+    def edit_and_set_the_time_back(self, index: int, fill: bytes) -> None:
+        path = self.pick(index, ("file",), own=0o200)
+        if path is not None and len(self.tree[path].content) < 5000:
+            node, file = self.tree[path], quoted(path)
+            node.content = fill * len(node.content)
+            self.run(
+                f"touch -r {file} /tmp/stamp; {printed(node.content)} >{file}; "
+                f"touch -d '2001-01-01' {file}; touch -r /tmp/stamp {file}"
+            )
+
+    @rule(index=INDEX, size=st.sampled_from((0, 1, 4096, 5000, 200_000)), is_cut=st.booleans())
+    def make_sparse(self, index: int, size: int, is_cut: bool) -> None:
+        path = self.pick(index, ("file",), own=0o200)
+        if path is not None:
+            node = self.tree[path]
+            self.run(
+                f"truncate -s {'' if is_cut else '%'}{size or 1} {quoted(path)}; "
+                f"printf x | dd of={quoted(path)} bs=1 seek={size} conv=notrunc status=none"
+            )
+            block = size or 1
+            end = block if is_cut else -(-len(node.content) // block) * block
+            content = node.content[:end].ljust(max(end, size), b"\0")
+            node.content = content[:size] + b"x" + content[size + 1 :]
+
+    @rule(place=INDEX, kind=st.sampled_from((*ANY, "link", "")), index=INDEX, content=CONTENT)
+    def replace(self, place: int, kind: str, index: int, content: bytes) -> None:
+        """Delete what is at a path, if anything is, and make something of some kind there."""
+        path, here = self.place(place), quoted(self.place(place))
+        if path in self.tree:
+            self.run(f"find {here} -type d -exec chmod u+rwx {{}} \\; ; rm -rf {here}")
+            for each in self.below(path):
+                del self.tree[each]
+        other = self.pick(index, ("file",))
+        if kind == "directory":
+            parent = self.tree.get(path.rpartition(b"/")[0])
+            inherited = parent.mode & 0o2000 if parent else 0
+            self.run(f"mkdir {here}; echo new >{here}/inside")
+            self.tree[path] = Node("directory", 0o755 | inherited)
+            self.tree[path + b"/inside"] = Node("file", 0o644, b"new\n")
+        elif kind == "symlink":
+            self.tree[path] = Node("symlink", 0, TARGETS[index % len(TARGETS)])
+            self.run(f"ln -sT -- {quoted(self.tree[path].content, '')} {here}")
+        elif kind == "file":
+            self.run(f"{printed(content)} >{here}")
+            self.tree[path] = Node("file", 0o644, content)
+        elif kind == "link" and other is not None:
+            self.run(f"ln -T {quoted(other)} {here}")
+            self.tree[path] = self.tree[other]
+
+    @rule(index=INDEX, mode=INDEX)
+    def change_the_mode(self, index: int, mode: int) -> None:
+        path = self.pick(index, ("file", "directory"))
+        if path is not None:
+            node = self.tree[path]
+            node.mode = MODES[node.kind][mode % len(MODES[node.kind])]
+            self.run(f"chmod {node.mode:05o} {quoted(path)}")
+
+    @rule(index=INDEX, place=INDEX)
+    def rename(self, index: int, place: int) -> None:
+        path, new = self.pick(index, ANY, bits=0o300), self.place(place)
+        if path is None or is_within(new, path) or self.tree[path] is self.tree.get(new):
+            return
+        node, other = self.tree[path], self.tree.get(new)
+        works = other is None or (node.kind == "directory") == (other.kind == "directory")
+        if node.kind == "directory":
+            is_move = path.rpartition(b"/")[0] != new.rpartition(b"/")[0]
+            works = works and len(self.below(new)) < 2 and bool(node.mode & 0o200 or not is_move)
+        self.run(f"mv -fT {quoted(path)} {quoted(new)}", works)
+        if works:
+            for each in self.below(path):
+                self.tree[new + each[len(path) :]] = self.tree.pop(each)
+
+    @rule()
+    def start_or_end_a_busy_process(self) -> None:
+        self.is_changing = not self.is_changing
+        if self.is_changing:
+            self.run(
+                f"rm -rf busy; python3 -I -S -c {quoted(BUSY.read_bytes(), '')} >/dev/null & "
+                "BUSY=$!; until [ -s busy/log ]; do sleep 0.01; done"
+            )
+        else:
+            self.run("kill -9 $BUSY; wait $BUSY; true")
+            self.save()
+
+    @rule()
+    def save(self) -> None:
+        last = self.is_changing and self.run("tail -n 2 busy/log | head -n 1", kind="looks")
+        self.counts["saves"] += 1
+        state = self.box.save()
+        found = nodes_of(state)
+        self.tree = {path: node for path, node in self.tree.items() if not is_within(path, b"busy")}
+        self.tree |= {path: node for path, node in found.items() if is_within(path, b"busy")}
+        self.compare("saved", found, self.tree)
+        if last:
+            mapped = int(found[b"busy/map"].content)
+            self.compare("mapped", mapped, max(mapped, int(last)))
+        if b"busy/log" in found:
+            lines = [int(line) for line in found[b"busy/log"].content.splitlines()]
+            self.compare("log", lines, list(range(len(lines))))
+        self.look()
+        self.states.append((state, {path: copy(node) for path, node in self.tree.items()}))
+
+    @rule(index=INDEX, is_new_box=st.integers(0, 19))
+    def load(self, index: int, is_new_box: int) -> None:
+        if not self.states:
+            return
+        self.counts["loads"] += 1
+        state, tree = self.states[index % len(self.states)]
+        if is_new_box == 0:
+            self.box.close()
+            self.box.start()
+        self.box.load(state)
+        self.tree = {path: copy(node) for path, node in tree.items()}
+        self.is_changing = False
+        self.look()
+        self.compare("loaded", nodes_of(self.box.save()), self.tree)
+
+    def look(self) -> None:
+        """Compare the model with what a user in the box sees, as far as that does not change."""
+        lines = []
+        for path, node in self.tree.items():
+            if not self.may(path, 0o500) or (self.is_changing and is_within(path, b"busy")):
+                continue
+            content = node.content
+            if node.kind == "file":
+                digest = hashlib.sha256(content).hexdigest().encode()
+                content = digest if node.mode & 0o400 else b"unreadable"
+            lines.append(repr((path, node.kind, node.mode, content)))
+        expected = hashlib.sha256("\n".join(sorted(lines)).encode()).hexdigest()
+        program = f"python3 -I -S -c {quoted(LOOK.read_bytes(), '')}"
+        hidden = "busy" if self.is_changing else ""
+        if self.run(f"{program} hash {hidden}", kind="looks") != expected:
+            self.compare("seen", self.run(f"{program} list {hidden}").splitlines(), sorted(lines))
+
+
+def run_machine(box: Sandbox, operations: int) -> None:
+    """Run until so many operations are done; show the counts, and what was unexpected."""
+    counts, mismatches = RandomOperations.counts, RandomOperations.mismatches
+    counts.clear()
+    mismatches.clear()
+    RandomOperations.box = box
+    plan = settings(max_examples=10, deadline=None, suppress_health_check=list(HealthCheck))
+    try:
+        while counts["operations"] < operations:
+            run_state_machine_as_test(RandomOperations, settings=plan)
+    finally:
+        sys.stdout.write(f"{dict(counts)}, {len(mismatches)} mismatches {mismatches[:3]}\n")
+
+
+def test_what_random_operations_leave_comes_back_exactly(box: Sandbox) -> None:
+    run_machine(box, 200)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_what_ten_thousand_random_operations_leave_comes_back_exactly(box: Sandbox) -> None:
+    run_machine(box, 10_000)
