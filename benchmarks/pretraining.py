@@ -37,13 +37,13 @@ class BaseModelConfig:
     """Corpus and training checkpoints."""
     tasks: str | None = None
     """Task file; the shipped one by default."""
-    copying_tokens: float = 3e6
+    copying_tokens: float = 4e6
     """Training tokens of the first stage, which teaches to copy; padding is not counted."""
-    drill_tokens: float = 30e6
+    drill_tokens: float = 30.5e6
     """Training tokens of the second stage, which has repair drills too."""
-    episode_tokens: float = 5e6
+    episode_tokens: float = 3.5e6
     """Training tokens of the third stage, which has episodes too."""
-    decay_tokens: float = 5e6
+    decay_tokens: float = 19e6
     """Tokens, at the end, over which the learning rate falls to zero."""
     stage: Literal["copying", "drills", "all"] = "all"
     """The stage to stop after; ``all`` finishes the model."""
@@ -52,7 +52,7 @@ class BaseModelConfig:
     """Layers of the model until it grows."""
     layers: int = 7
     """Layers of the finished model."""
-    shallow_tokens: float = 12e6
+    shallow_tokens: float = 19e6
     """Training tokens after which the model grows."""
     heads: int = 3
     batch_tokens: int = 4032
