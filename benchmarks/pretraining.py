@@ -239,7 +239,9 @@ def _run_steps(run: Pretraining, batches: Iterator[list[Row]], end: float) -> No
     losses = []
     generator = np.random.default_rng([config.seed, int(state["step"])])
     model.train()
-    while state["tokens"] < end and time.perf_counter() - began < config.save_every_s:
+    while not losses or (
+        state["tokens"] < end and time.perf_counter() - began < config.save_every_s
+    ):
         ids, weights = pad(next(batches), generator)
         with torch.autocast("cpu", dtype=torch.bfloat16):
             loss = weighted_loss(model, ids, weights)
