@@ -127,17 +127,19 @@ def check(workers: Workers) -> int:
     return len(there)
 
 
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("max_bytes", [0, 10**9])
 def test_killing_writers_and_collectors_at_any_instant_loses_nothing(
     tmp_path: Path, max_bytes: int
 ) -> None:
     dice = random.Random(max_bytes)
-    kept = 0
+    kept, rounds = 0, 0
     with workers_on(tmp_path, max_bytes) as workers:
-        for number in range(30):
-            workers.run_and_kill(f"round{number}", dice.choice((1, 2, 3)), dice.uniform(0.0, 0.12))
+        # A busy machine may give workers no time to store anything before they are killed.
+        while rounds < 30 or kept < 30:
+            workers.run_and_kill(f"round{rounds}", dice.choice((1, 2, 3)), dice.uniform(0.0, 0.12))
             kept = check(workers)
-    assert kept > 30
+            rounds += 1
     store = SnapshotStore(workers.path, max_bytes=max_bytes or None)
     store.collect()
     check(workers)
