@@ -11,7 +11,7 @@ INSTALL = $(RUN) -m pip install --disable-pip-version-check -c constraints.txt
 TRAIN = $(VENV)/.has-train
 DEV = $(VENV)/.has-dev
 
-.PHONY: help compare test check base-model tasks sandbox-figures clean
+.PHONY: help compare test check base-model tasks sandbox-figures leak-figures clean
 .DEFAULT_GOAL = help
 
 help: ## List the targets
@@ -42,6 +42,9 @@ tasks: $(TRAIN) ## Rebuild the shipped task file from the two source releases
 
 sandbox-figures: $(TRAIN) ## Measure steps, snapshots and restores of the sandbox
 	$(RUN) -m benchmarks.sandbox $(ARGS)
+
+leak-figures: $(TRAIN) ## Run 2,000 episodes and show what has grown
+	$(RUN) -m benchmarks.leaks $(ARGS)
 
 clean: ## Remove the virtual environment and caches; runs/ is kept
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
