@@ -236,7 +236,7 @@ def _run_steps(run: Pretraining, batches: Iterator[list[Row]], end: float) -> No
     """Train for ``save_every_s`` seconds or up to ``end`` tokens, and log the mean loss."""
     model, config, state = run.model, run.config, run.state
     began = time.perf_counter()
-    losses = []
+    losses: list[float] = []
     generator = np.random.default_rng([config.seed, int(state["step"])])
     model.train()
     while not losses or (
