@@ -51,6 +51,7 @@ def test_forty_episodes_leave_nothing_behind(env: "gym.Env[str, str]") -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.soak
 @pytest.mark.timeout(3600)
 def test_two_thousand_episodes_leave_nothing_behind(env: "gym.Env[str, str]") -> None:
     grown = grow(env, 200, 2_000)

@@ -293,6 +293,7 @@ def test_what_random_operations_leave_comes_back_exactly(box: Sandbox) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.soak
 @pytest.mark.timeout(3600)
 def test_what_ten_thousand_random_operations_leave_comes_back_exactly(box: Sandbox) -> None:
     run_machine(box, 10_000)
