@@ -39,7 +39,7 @@ class Arguments:
     """Compare SFT, E2E and pivot on one base model."""
 
     preset: Literal["quick", "full"] = "quick"
-    """``quick`` takes minutes on two CPU cores, ``full`` an hour; see benchmarks/README.md."""
+    """``quick`` takes minutes on two CPU cores, ``full`` hours; see benchmarks/README.md."""
     model: str = "benchmarks/models/base"
     """Folder or hub id of a causal language model with a chat template."""
     out: Path | None = None

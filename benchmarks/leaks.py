@@ -7,7 +7,6 @@ import contextlib
 import gc
 import json
 import os
-import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
@@ -39,8 +38,6 @@ class Arguments:
     """Episodes before the first figures, in which caches fill."""
     reopen_every: int = 50
     """Episodes after which the environment is closed, so that the next one starts a new box."""
-    sandbox: str = "embedded"
-    """Kind of box: ``embedded``, or another one that ``pivot/Coding-v0`` knows."""
     out: Path | None = None
     """JSON file to write."""
 
@@ -64,11 +61,9 @@ class Figures:
     """Entries of the folder for temporary files."""
     control_groups: int
     """Control groups of the whole machine."""
-    containers: int
-    """Containers and images of the Docker engine; 0 where none is asked."""
 
     @classmethod
-    def measure(cls, *, docker: bool = False) -> "Figures":
+    def measure(cls) -> "Figures":
         """Count everything now."""
         gc.collect()
         own, below = os.getpid(), list(_processes_below(os.getpid()))
@@ -82,7 +77,6 @@ class Figures:
             mounts=_mounts(everyone),
             temporary_files=_count(tempfile.gettempdir()),
             control_groups=sum(1 for _ in Path("/sys/fs/cgroup").glob("**/cgroup.procs")),
-            containers=_docker_objects() if docker else 0,
         )
 
 
@@ -154,38 +148,39 @@ def _mounts(pids: list[int]) -> int:
     return sum(line.rpartition(" - ")[2].split()[1] in MOUNTS for line in lines)
 
 
-def _docker_objects() -> int:
-    lists = (["docker", "ps", "--all", "--quiet"], ["docker", "images", "--all", "--quiet"])
-    return sum(
-        subprocess.run(command, capture_output=True, check=True).stdout.count(b"\n")
-        for command in lists
-    )
-
-
 def measure_all(arguments: Arguments) -> tuple[dict[str, Figures], float]:
     """Run the episodes; return the figures by moment, and the seconds that all took."""
-    docker = arguments.sandbox == "docker"
-    chosen: dict[str, Any] = (
-        {} if arguments.sandbox == "embedded" else {"sandbox": arguments.sandbox}
-    )
-    env = gym.make("pivot/Coding-v0", max_turns=10, **chosen)
-    began = time.monotonic()
-    run_episodes(env, arguments.warm_up, reopen_every=arguments.reopen_every)
-    settle(env)
-    figures = {"before": Figures.measure(docker=docker)}
+    env = gym.make("pivot/Coding-v0", max_turns=10)
     half = arguments.episodes // 2
-    for name, count in (("halfway", half), ("after", arguments.episodes - half)):
-        for _ in track(range(0, count, arguments.reopen_every), name):
-            run_episodes(env, arguments.reopen_every, reopen_every=arguments.reopen_every)
+    stretches = {
+        "before": arguments.warm_up,
+        "halfway": half,
+        "after": arguments.episodes - half,
+    }
+    figures = {}
+    began = time.monotonic()
+    for name, count in stretches.items():
+        for start in track(range(0, count, arguments.reopen_every), name):
+            few = min(arguments.reopen_every, count - start)
+            run_episodes(env, few, reopen_every=arguments.reopen_every)
         settle(env)
-        figures[name] = Figures.measure(docker=docker)
+        figures[name] = Figures.measure()
     env.close()
-    figures["closed"] = Figures.measure(docker=docker)
+    figures["closed"] = Figures.measure()
     return figures, time.monotonic() - began
 
 
 def main(arguments: Arguments) -> None:
-    """Run, print, and write."""
+    """Run, print, and write.
+
+    Raises:
+        SystemExit: A number is out of range.
+    """
+    if arguments.episodes < 2 or arguments.warm_up < 0 or arguments.reopen_every < 1:
+        raise SystemExit(
+            "expected --episodes of at least 2, --warm-up of at least 0 and --reopen-every of at "
+            f"least 1, got {arguments.episodes}, {arguments.warm_up} and {arguments.reopen_every}"
+        )
     with tempfile.TemporaryDirectory() as folder:
         # A folder of its own, as others may use the common one meanwhile.
         tempfile.tempdir = folder
@@ -200,7 +195,6 @@ def main(arguments: Arguments) -> None:
         arguments.out.parent.mkdir(parents=True, exist_ok=True)
         content = {
             "episodes": arguments.episodes,
-            "sandbox": arguments.sandbox,
             "figures": {name: asdict(one) for name, one in figures.items()},
         }
         arguments.out.write_text(json.dumps(content, indent=2) + "\n")

@@ -4,7 +4,6 @@ Muon on the matrices and AdamW on the rest: warm-up, constant rate, linear decay
 stopped goes on where it was.
 """
 
-import copy
 import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -79,8 +78,7 @@ class BaseModelConfig:
 def weighted_loss(model: Any, ids: Tensor, weights: Tensor) -> Tensor:
     """Return the weighted mean cross-entropy of the next token.
 
-    Scores over the vocabulary are made only where the weight is above 0, which saves a third of
-    the time.
+    Scores over the vocabulary, which are dear, are made only where the weight is above 0.
     """
     chosen = weights[:, 1:] > 0
     hidden = model.model(input_ids=ids).last_hidden_state[:, :-1][chosen]
@@ -124,9 +122,9 @@ def grow(model: Any, layers: int) -> Any:
     """Return the model with more layers on top, which change nothing yet.
 
     The first layers learn what a function should read; the new ones can compare it with what it
-    reads. A model that is deep from the start learns the same later, and is slower until then.
+    reads. Until then training is cheaper.
     """
-    config = copy.deepcopy(model.config)
+    config = model.config
     grown = tiny_model(
         config.vocab_size,
         hidden_size=config.hidden_size,

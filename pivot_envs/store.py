@@ -18,8 +18,6 @@ from pivot_envs.errors import SnapshotError, StoreError
 from pivot_envs.files import is_written, read_file, remove_file, replace_file
 from pivot_envs.snapshot import Snapshot
 
-__all__ = ["SnapshotStore", "load_snapshot", "read_file", "replace_file", "save_snapshot"]
-
 LOCK_TIMEOUT_S = 60.0
 _LOCK_POLL_S = 0.005
 _SHA256 = re.compile(r"[0-9a-f]{64}")

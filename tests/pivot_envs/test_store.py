@@ -3,7 +3,7 @@
 import json
 import resource
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -12,23 +12,8 @@ import pytest
 from pivot_envs import blobs as blobs_module
 from pivot_envs.errors import SnapshotError, StoreError
 from pivot_envs.files import replace_file
-from pivot_envs.snapshot import Message, Snapshot, sha256
+from pivot_envs.snapshot import Snapshot, sha256
 from pivot_envs.store import SnapshotStore, load_snapshot, save_snapshot
-
-
-def make_snapshot(*contents: bytes, turn: int = 0) -> Snapshot:
-    return Snapshot.create(
-        env_id="pivot/Some-v0",
-        env_kwargs={},
-        task_id="a",
-        task_hash=sha256(b"a"),
-        elapsed_turns=turn,
-        observation="\ud800",
-        messages=(Message("user", "do"),),
-        fidelity="exact",
-        state={"env": {}},
-        blobs={sha256(content): content for content in contents},
-    )
 
 
 @contextmanager
@@ -46,14 +31,18 @@ def blobs_of(path: Path) -> set[str]:
     return {blob.name for blob in (path / "blobs").glob("*/*")}
 
 
-def test_a_snapshot_comes_back_equal_in_another_store_object(tmp_path: Path) -> None:
+def test_a_snapshot_comes_back_equal_in_another_store_object(
+    tmp_path: Path, make_snapshot: Callable[..., Snapshot]
+) -> None:
     snapshot = make_snapshot(b"", b"x" * 100_000)
     snapshot_id = SnapshotStore(tmp_path / "deep" / "store").put(snapshot)
     assert snapshot_id == snapshot.digest
     assert SnapshotStore(tmp_path / "deep" / "store").get(snapshot_id) == snapshot
 
 
-def test_equal_blobs_are_kept_once_and_compressed(tmp_path: Path) -> None:
+def test_equal_blobs_are_kept_once_and_compressed(
+    tmp_path: Path, make_snapshot: Callable[..., Snapshot]
+) -> None:
     store = SnapshotStore(tmp_path)
     large = b"line\n" * 100_000
     ids = [store.put(make_snapshot(large, turn=turn)) for turn in range(3)]
@@ -63,7 +52,9 @@ def test_equal_blobs_are_kept_once_and_compressed(tmp_path: Path) -> None:
     assert store.get(ids[0]).blobs[sha256(large)] is store.get(ids[1]).blobs[sha256(large)]
 
 
-def test_putting_twice_changes_nothing(tmp_path: Path) -> None:
+def test_putting_twice_changes_nothing(
+    tmp_path: Path, make_snapshot: Callable[..., Snapshot]
+) -> None:
     store = SnapshotStore(tmp_path)
     snapshot_id = store.put(make_snapshot(b"1"))
     manifest = tmp_path / "manifests" / f"{snapshot_id}.json"
@@ -79,7 +70,7 @@ def test_nothing_is_created_before_the_first_put(tmp_path: Path) -> None:
     assert not (tmp_path / "store").exists()
 
 
-def test_membership_takes_anything(tmp_path: Path) -> None:
+def test_membership_takes_anything(tmp_path: Path, make_snapshot: Callable[..., Snapshot]) -> None:
     store = SnapshotStore(tmp_path)
     snapshot_id = store.put(make_snapshot())
     assert snapshot_id in store
@@ -88,7 +79,9 @@ def test_membership_takes_anything(tmp_path: Path) -> None:
     assert 7 not in store
 
 
-def test_collecting_keeps_what_a_snapshot_names(tmp_path: Path) -> None:
+def test_collecting_keeps_what_a_snapshot_names(
+    tmp_path: Path, make_snapshot: Callable[..., Snapshot]
+) -> None:
     store = SnapshotStore(tmp_path)
     kept = store.put(make_snapshot(b"1", b"2"))
     dropped = store.put(make_snapshot(b"2", b"3", turn=1))
@@ -102,7 +95,9 @@ def test_collecting_keeps_what_a_snapshot_names(tmp_path: Path) -> None:
         store.get(dropped)
 
 
-def test_collecting_with_a_damaged_manifest_removes_nothing(tmp_path: Path) -> None:
+def test_collecting_with_a_damaged_manifest_removes_nothing(
+    tmp_path: Path, make_snapshot: Callable[..., Snapshot]
+) -> None:
     store = SnapshotStore(tmp_path)
     snapshot_id = store.put(make_snapshot(b"1"))
     store.delete(store.put(make_snapshot(b"2", turn=1)))
@@ -123,7 +118,9 @@ def test_deleting_what_is_not_there_is_an_error(tmp_path: Path) -> None:
         SnapshotStore(tmp_path).delete("0" * 64)
 
 
-def test_a_full_disk_is_named_and_loses_nothing(tmp_path: Path) -> None:
+def test_a_full_disk_is_named_and_loses_nothing(
+    tmp_path: Path, make_snapshot: Callable[..., Snapshot]
+) -> None:
     store = SnapshotStore(tmp_path)
     first = store.put(make_snapshot(b"1"))
     large = bytes(range(256)) * 16
@@ -140,7 +137,9 @@ def test_a_full_disk_is_named_and_loses_nothing(tmp_path: Path) -> None:
     assert store.get(second) == make_snapshot(b"2", incompressible)
 
 
-def test_a_store_that_is_a_file_is_named(tmp_path: Path) -> None:
+def test_a_store_that_is_a_file_is_named(
+    tmp_path: Path, make_snapshot: Callable[..., Snapshot]
+) -> None:
     (tmp_path / "store").write_text("")
     store = SnapshotStore(tmp_path / "store")
     with pytest.raises(StoreError, match=r"cannot lock the store .*store"):
@@ -149,7 +148,9 @@ def test_a_store_that_is_a_file_is_named(tmp_path: Path) -> None:
         store.ids()
 
 
-def test_an_unreadable_file_is_named(tmp_path: Path) -> None:
+def test_an_unreadable_file_is_named(
+    tmp_path: Path, make_snapshot: Callable[..., Snapshot]
+) -> None:
     store = SnapshotStore(tmp_path)
     snapshot_id = store.put(make_snapshot(b"1"))
     blob = tmp_path / "blobs" / sha256(b"1")[:2] / sha256(b"1")
@@ -160,7 +161,9 @@ def test_an_unreadable_file_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"no frame", b"\x28\xb5\x2f\xfd\x00"])
-def test_a_damaged_blob_can_be_removed_and_put_again(tmp_path: Path, content: bytes) -> None:
+def test_a_damaged_blob_can_be_removed_and_put_again(
+    tmp_path: Path, content: bytes, make_snapshot: Callable[..., Snapshot]
+) -> None:
     store = SnapshotStore(tmp_path)
     snapshot_id = store.put(make_snapshot(b"1"))
     blob = tmp_path / "blobs" / sha256(b"1")[:2] / sha256(b"1")
@@ -174,7 +177,9 @@ def test_a_damaged_blob_can_be_removed_and_put_again(tmp_path: Path, content: by
     assert store.get(snapshot_id) == make_snapshot(b"1")
 
 
-def test_putting_again_mends_what_a_power_failure_emptied(tmp_path: Path) -> None:
+def test_putting_again_mends_what_a_power_failure_emptied(
+    tmp_path: Path, make_snapshot: Callable[..., Snapshot]
+) -> None:
     store = SnapshotStore(tmp_path)
     snapshot_id = store.put(make_snapshot(b"1"))
     for path in (*(tmp_path / "blobs").glob("*/*"), *(tmp_path / "manifests").iterdir()):
@@ -195,7 +200,9 @@ def test_putting_again_mends_what_a_power_failure_emptied(tmp_path: Path) -> Non
         ('{"blobs": []}', "expected a pivot-snapshot"),
     ],
 )
-def test_a_damaged_manifest_is_named(tmp_path: Path, content: str, message: str) -> None:
+def test_a_damaged_manifest_is_named(
+    tmp_path: Path, content: str, message: str, make_snapshot: Callable[..., Snapshot]
+) -> None:
     store = SnapshotStore(tmp_path)
     snapshot_id = store.put(make_snapshot())
     (tmp_path / "manifests" / f"{snapshot_id}.json").write_text(content)
@@ -203,7 +210,9 @@ def test_a_damaged_manifest_is_named(tmp_path: Path, content: str, message: str)
         store.get(snapshot_id)
 
 
-def test_a_changed_or_exchanged_manifest_is_noticed(tmp_path: Path) -> None:
+def test_a_changed_or_exchanged_manifest_is_noticed(
+    tmp_path: Path, make_snapshot: Callable[..., Snapshot]
+) -> None:
     store = SnapshotStore(tmp_path)
     one, two = store.put(make_snapshot()), store.put(make_snapshot(turn=1))
     path = tmp_path / "manifests" / f"{one}.json"
@@ -215,7 +224,9 @@ def test_a_changed_or_exchanged_manifest_is_noticed(tmp_path: Path) -> None:
         store.get(one)
 
 
-def test_a_damaged_snapshot_is_not_stored(tmp_path: Path) -> None:
+def test_a_damaged_snapshot_is_not_stored(
+    tmp_path: Path, make_snapshot: Callable[..., Snapshot]
+) -> None:
     blobs = {sha256(b"1"): b"2"}
     damaged = Snapshot.from_manifest(make_snapshot(b"1").manifest(), blobs)
     with pytest.raises(SnapshotError, match="does not hash to its name"):
@@ -223,7 +234,9 @@ def test_a_damaged_snapshot_is_not_stored(tmp_path: Path) -> None:
     assert SnapshotStore(tmp_path).ids() == ()
 
 
-def test_the_cache_stays_within_its_bound(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_cache_stays_within_its_bound(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, make_snapshot: Callable[..., Snapshot]
+) -> None:
     monkeypatch.setattr(blobs_module, "CACHE_BYTES", 150)
     store = SnapshotStore(tmp_path)
     snapshot = make_snapshot(b"a" * 100, b"b" * 100)
@@ -245,7 +258,9 @@ def test_a_file_is_replaced_whole_or_not_at_all(tmp_path: Path) -> None:
     assert path.read_bytes() == b"old"
 
 
-def test_one_snapshot_travels_as_one_file(tmp_path: Path) -> None:
+def test_one_snapshot_travels_as_one_file(
+    tmp_path: Path, make_snapshot: Callable[..., Snapshot]
+) -> None:
     snapshot = make_snapshot(b"", b"1")
     save_snapshot(tmp_path / "one.zip", snapshot)
     save_snapshot(tmp_path / "two.zip", snapshot)
@@ -253,7 +268,9 @@ def test_one_snapshot_travels_as_one_file(tmp_path: Path) -> None:
     assert (tmp_path / "one.zip").read_bytes() == (tmp_path / "two.zip").read_bytes()
 
 
-def test_a_damaged_or_missing_snapshot_file_is_named(tmp_path: Path) -> None:
+def test_a_damaged_or_missing_snapshot_file_is_named(
+    tmp_path: Path, make_snapshot: Callable[..., Snapshot]
+) -> None:
     path = tmp_path / "one.zip"
     with pytest.raises(StoreError, match=r"cannot read .*one.zip"):
         load_snapshot(path)

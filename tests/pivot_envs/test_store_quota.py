@@ -3,29 +3,14 @@
 import os
 import secrets
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from pivot_envs.errors import StoreError
-from pivot_envs.snapshot import Snapshot, sha256
+from pivot_envs.snapshot import Snapshot
 from pivot_envs.store import SnapshotStore
-
-
-def make_snapshot(*contents: bytes, turn: int = 0) -> Snapshot:
-    return Snapshot.create(
-        env_id="pivot/Some-v0",
-        env_kwargs={},
-        task_id="a",
-        task_hash=sha256(b"a"),
-        elapsed_turns=turn,
-        observation="",
-        messages=(),
-        fidelity="exact",
-        state={},
-        blobs={sha256(content): content for content in contents},
-    )
 
 
 def files_in(path: Path) -> dict[str, bytes]:
@@ -39,7 +24,9 @@ def test_a_limit_below_one_is_refused(tmp_path: Path) -> None:
         SnapshotStore(tmp_path, max_bytes=0)
 
 
-def test_a_full_store_says_used_wanted_and_limit_and_keeps_what_it_has(tmp_path: Path) -> None:
+def test_a_full_store_says_used_wanted_and_limit_and_keeps_what_it_has(
+    tmp_path: Path, make_snapshot: Callable[..., Snapshot]
+) -> None:
     store = SnapshotStore(tmp_path, max_bytes=10_000)
     first = store.put(make_snapshot(secrets.token_bytes(4_000)))
     used, before = store.used_bytes(), files_in(tmp_path)
@@ -51,7 +38,9 @@ def test_a_full_store_says_used_wanted_and_limit_and_keeps_what_it_has(tmp_path:
     assert store.get(first).elapsed_turns == 0
 
 
-def test_what_is_stored_already_costs_nothing_of_a_full_store(tmp_path: Path) -> None:
+def test_what_is_stored_already_costs_nothing_of_a_full_store(
+    tmp_path: Path, make_snapshot: Callable[..., Snapshot]
+) -> None:
     large = secrets.token_bytes(4_000)
     first = SnapshotStore(tmp_path).put(make_snapshot(large))
     store = SnapshotStore(tmp_path, max_bytes=SnapshotStore(tmp_path).used_bytes())
@@ -60,7 +49,9 @@ def test_what_is_stored_already_costs_nothing_of_a_full_store(tmp_path: Path) ->
         store.put(make_snapshot(large, turn=1))
 
 
-def test_deleting_and_collecting_makes_room(tmp_path: Path) -> None:
+def test_deleting_and_collecting_makes_room(
+    tmp_path: Path, make_snapshot: Callable[..., Snapshot]
+) -> None:
     store = SnapshotStore(tmp_path, max_bytes=10_000)
     first = store.put(make_snapshot(secrets.token_bytes(8_000)))
     second = make_snapshot(secrets.token_bytes(8_000), turn=1)
@@ -71,7 +62,9 @@ def test_deleting_and_collecting_makes_room(tmp_path: Path) -> None:
     assert store.get(store.put(second)) == second
 
 
-def test_the_size_is_what_the_files_have_whoever_wrote_them(tmp_path: Path) -> None:
+def test_the_size_is_what_the_files_have_whoever_wrote_them(
+    tmp_path: Path, make_snapshot: Callable[..., Snapshot]
+) -> None:
     store, other = SnapshotStore(tmp_path, max_bytes=10**6), SnapshotStore(tmp_path)
     ids = [
         (store, other)[turn % 2].put(make_snapshot(secrets.token_bytes(turn * 100), turn=turn))
@@ -87,7 +80,7 @@ def test_the_size_is_what_the_files_have_whoever_wrote_them(tmp_path: Path) -> N
 
 
 def test_a_crash_between_a_change_and_its_note_leaves_no_wrong_size(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, make_snapshot: Callable[..., Snapshot]
 ) -> None:
     store = SnapshotStore(tmp_path, max_bytes=10_000)
     store.put(make_snapshot(b"1"))
@@ -123,7 +116,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 @pytest.mark.parametrize("max_bytes", [None, 10**9])
 def test_a_full_disk_loses_nothing_and_can_be_emptied(
-    small_disk: Path, max_bytes: int | None
+    small_disk: Path, max_bytes: int | None, make_snapshot: Callable[..., Snapshot]
 ) -> None:
     store = SnapshotStore(small_disk / "store", max_bytes=max_bytes)
     stored: list[Snapshot] = []

@@ -2,29 +2,17 @@
 
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from pivot_envs.errors import StoreError
-from pivot_envs.snapshot import Snapshot, sha256
+from pivot_envs.snapshot import Snapshot
 from pivot_envs.store import SnapshotStore
 
 
-def make_snapshot(*contents: bytes, turn: int = 0) -> Snapshot:
-    return Snapshot.create(
-        env_id="pivot/Some-v0",
-        env_kwargs={},
-        task_id="a",
-        task_hash=sha256(b"a"),
-        elapsed_turns=turn,
-        observation="",
-        messages=(),
-        fidelity="exact",
-        state={},
-        blobs={sha256(content): content for content in contents},
-    )
-
-
-def test_writers_and_a_collector_may_work_at_once(tmp_path: Path) -> None:
+def test_writers_and_a_collector_may_work_at_once(
+    tmp_path: Path, make_snapshot: Callable[..., Snapshot]
+) -> None:
     snapshots = [make_snapshot(b"shared", bytes([turn]), turn=turn) for turn in range(40)]
     failures: list[BaseException] = []
 
@@ -48,7 +36,7 @@ def test_writers_and_a_collector_may_work_at_once(tmp_path: Path) -> None:
 
 
 def test_a_reader_sees_all_of_a_snapshot_or_none_while_others_delete_and_put_it(
-    tmp_path: Path,
+    tmp_path: Path, make_snapshot: Callable[..., Snapshot]
 ) -> None:
     snapshot = make_snapshot(b"1", b"2", b"3")
     is_over = threading.Event()

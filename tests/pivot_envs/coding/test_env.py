@@ -1,11 +1,9 @@
 import json
-import warnings
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
-import numpy as np
 import pytest
 
 from pivot_envs.coding.env import CodingEnv
@@ -267,37 +265,3 @@ def test_an_episode_is_drawn_by_its_seed(tiny_env: CodingEnv) -> None:
     drawn = [tiny_env.reset(seed=seed)[1]["task_id"] for seed in range(8)]
     assert drawn == [tiny_env.reset(seed=seed)[1]["task_id"] for seed in range(8)]
     assert set(drawn) == set(tiny_env.task_ids)
-
-
-def test_an_episode_is_shown_as_text_and_pixels(
-    tiny_tasks: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    env = CodingEnv(tasks=str(tiny_tasks), render_mode="ansi")
-    env.reset(seed=0, options={"task_id": CLAMP})
-    env.step('{"name": "view"}')
-    assert env.render().split("\n")[3:5] == ['> {"name": "view"}', "  tiny.py::clamp"]
-    env.close()
-    assert capsys.readouterr().out == ""
-    env = CodingEnv(tasks=str(tiny_tasks), render_mode="human")
-    env.reset(seed=0, options={"task_id": CLAMP})
-    env.step('{"name": "view"}')
-    assert env.render() is None
-    env.close()
-    assert capsys.readouterr().out.count("tiny.py::clamp") == 1
-
-
-def test_an_episode_can_be_recorded(tiny_tasks: Path, tmp_path: Path) -> None:
-    pytest.importorskip("moviepy")
-    made = gym.make("pivot/Coding-v0", tasks=str(tiny_tasks), render_mode="rgb_array")
-    with warnings.catch_warnings():
-        # moviepy's own module uses escapes that Python has deprecated.
-        warnings.filterwarnings("ignore", category=SyntaxWarning, module="moviepy")
-        folder = str(tmp_path / "videos")
-        env = gym.wrappers.RecordVideo(made, folder, lambda _: True, disable_logger=True)
-        env.reset(seed=0)
-        env.step('{"name": "view"}')
-        assert isinstance(env.render(), np.ndarray)
-        env.step('{"name": "submit"}')
-        env.close()
-    (video,) = (tmp_path / "videos").glob("*.mp4")
-    assert video.stat().st_size > 0

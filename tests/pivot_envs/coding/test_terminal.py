@@ -1,9 +1,13 @@
 import io
 import sys
+import warnings
+from pathlib import Path
 
+import gymnasium as gym
 import numpy as np
 import pytest
 
+from pivot_envs.coding.env import CodingEnv
 from pivot_envs.coding.terminal import Terminal
 from pivot_envs.snapshot import Message
 
@@ -44,3 +48,37 @@ def test_a_terminal_without_unicode_gets_question_marks(monkeypatch: pytest.Monk
     monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(raw, encoding="ascii"))
     Terminal().show_new(MESSAGES)
     assert raw.getvalue().startswith(b'# fix it\n> {"name": "?"}\n  ? ?')
+
+
+def test_an_episode_is_shown_as_text_and_pixels(
+    tiny_tasks: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    env = CodingEnv(tasks=str(tiny_tasks), render_mode="ansi")
+    env.reset(seed=0, options={"task_id": "tiny-1.0/clamp"})
+    env.step('{"name": "view"}')
+    assert env.render().split("\n")[3:5] == ['> {"name": "view"}', "  tiny.py::clamp"]
+    env.close()
+    assert capsys.readouterr().out == ""
+    env = CodingEnv(tasks=str(tiny_tasks), render_mode="human")
+    env.reset(seed=0, options={"task_id": "tiny-1.0/clamp"})
+    env.step('{"name": "view"}')
+    assert env.render() is None
+    env.close()
+    assert capsys.readouterr().out.count("tiny.py::clamp") == 1
+
+
+def test_an_episode_can_be_recorded(tiny_tasks: Path, tmp_path: Path) -> None:
+    pytest.importorskip("moviepy")
+    made = gym.make("pivot/Coding-v0", tasks=str(tiny_tasks), render_mode="rgb_array")
+    with warnings.catch_warnings():
+        # moviepy's own module uses escapes that Python has deprecated.
+        warnings.filterwarnings("ignore", category=SyntaxWarning, module="moviepy")
+        folder = str(tmp_path / "videos")
+        env = gym.wrappers.RecordVideo(made, folder, lambda _: True, disable_logger=True)
+        env.reset(seed=0)
+        env.step('{"name": "view"}')
+        assert isinstance(env.render(), np.ndarray)
+        env.step('{"name": "submit"}')
+        env.close()
+    (video,) = (tmp_path / "videos").glob("*.mp4")
+    assert video.stat().st_size > 0
