@@ -18,7 +18,7 @@ def main(config: BaseModelConfig) -> None:
     """Make the base model."""
     torch.set_num_threads(config.threads)
     config.work.mkdir(parents=True, exist_ok=True)
-    build_drills(config.work, config.seed)
+    build_drills(config.work, config.seed, config.start)
     if config.stage == "all":
         build_episodes(config.work, config.tasks, config.seed)
     corpus = load_corpus(config.work)

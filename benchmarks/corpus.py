@@ -9,7 +9,7 @@ import hashlib
 import json
 import random
 import sysconfig
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,11 +17,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.rehearsal import RehearsalEnv
-from pivot_agents.expert import CodingExpert
-from pivot_agents.policy import Context
 from pivot_envs import Message
-from pivot_envs.coding.task import CodingTask, Mutation
+from pivot_envs.coding.task import Mutation
 from pivot_envs.coding.tasks.mutations import SourceFunction
 from pivot_envs.coding.tasks.mutations import find_functions as find_mutations
 from pivot_envs.coding.tasks.splits import is_unseen, split_of
@@ -55,15 +52,19 @@ class Code:
     """Line numbers, and how the line reads with a mutation that is held out."""
 
 
-def encode_row(tokenizer: Any, messages: Sequence[Message]) -> Row:
-    """Encode a conversation as the project's chat template does, message by message."""
+def encode_row(tokenizer: Any, messages: Sequence[Message], wrong: Collection[int] = ()) -> Row:
+    """Encode a conversation as the project's chat template does, message by message.
+
+    Messages whose indices are ``wrong`` count as the environment's.
+    """
     ids: list[int] = []
     actions: list[bool] = []
-    for message in messages:
+    for index, message in enumerate(messages):
         role = tokenizer.convert_tokens_to_ids(f"<|{message.role}|>")
         content = tokenizer.encode(message.content, add_special_tokens=False)
         ids += [role, *content, tokenizer.eos_token_id]
-        actions += [False, *[message.role == "assistant"] * (len(content) + 1)]
+        is_action = message.role == "assistant" and index not in wrong
+        actions += [False, *[is_action] * (len(content) + 1)]
     return Row(np.asarray(ids, dtype=np.uint16), np.asarray(actions, dtype=np.bool_))
 
 
@@ -106,20 +107,6 @@ def package_code(workspace: Workspace) -> Iterator[Code]:
 
 def _mutated_line(text: str, mutation: Mutation) -> str:
     return apply_mutation(text, mutation).split("\n")[mutation.line - 1]
-
-
-def rehearsed_episode(
-    env: RehearsalEnv, task_id: str, seed: int, tasks: Mapping[str, CodingTask]
-) -> tuple[Message, ...]:
-    """Render the expert's episode on a task."""
-    expert = CodingExpert(tasks.__getitem__, seed=seed)
-    env.reset(options={"task_id": task_id})
-    done = False
-    while not done:
-        context = Context(env.messages, env.tools, task_id)
-        _, _, terminated, truncated, _ = env.step(expert.act([context])[0].text)
-        done = terminated or truncated
-    return env.messages[:-1]
 
 
 def shows_unseen(package: str, messages: Iterable[Message]) -> bool:

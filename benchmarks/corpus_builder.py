@@ -23,7 +23,6 @@ from benchmarks.corpus import (
     library_code,
     package_code,
     python_text,
-    rehearsed_episode,
     shows_unseen,
     tool_call_pieces,
 )
@@ -34,7 +33,9 @@ from benchmarks.drills import (
     proofreading_drill,
     recital,
     repair_drill,
+    search_drill,
 )
+from benchmarks.fumbles import Rehearsal, rehearse
 from benchmarks.rehearsal import RehearsalEnv, UnrecordedRunError, passed_output
 from pivot_agents.tiny import train_tokenizer
 from pivot_envs import Message, ToolCall
@@ -46,7 +47,7 @@ from pivot_envs.coding.view import find_function, show_function
 from pivot_envs.coding.workspace import Workspace
 
 VOCAB_SIZE = 2048
-MAX_TOKENS = 448
+MAX_TOKENS = 704
 """Longer rows are left out."""
 OUTPUT_CHARS = 600
 """Longest observation in the corpus and in the benchmarks, in characters."""
@@ -56,6 +57,7 @@ ROWS = {
     "package": 48_000,
     "package_slips": 48_000,
     "proofreading": 40_000,
+    "search": 40_000,
     "recital": 400,
     "episode": 6,
     "look_up": 40_000,
@@ -70,13 +72,14 @@ COPYING: Mapping[str, float] = {"look_up": 0.70, "copying": 0.20, "text": 0.10}
 """Share of the rows of each kind in the first stage of pretraining, which teaches to copy."""
 
 DRILLS: Mapping[str, float] = {
-    "library": 0.06,
-    "library_slips": 0.08,
-    "package": 0.20,
-    "package_slips": 0.20,
-    "proofreading": 0.26,
+    "library": 0.03,
+    "library_slips": 0.06,
+    "package": 0.13,
+    "package_slips": 0.16,
+    "proofreading": 0.32,
+    "search": 0.18,
     "recital": 0.02,
-    "look_up": 0.14,
+    "look_up": 0.06,
     "copying": 0.02,
     "text": 0.02,
 }
@@ -109,9 +112,14 @@ class Corpus:
     sha256: str
 
 
-def build_drills(folder: Path, seed: int) -> None:
-    """Build tokenizer and drills into ``folder``; what is there already is kept."""
+def build_drills(folder: Path, seed: int, start: Path | None = None) -> None:
+    """Build tokenizer and drills into ``folder``; what is there already is kept.
+
+    A model to start from brings its tokenizer.
+    """
     folder.mkdir(parents=True, exist_ok=True)
+    if start is not None and not (folder / "tokenizer").exists():
+        AutoTokenizer.from_pretrained(start).save_pretrained(folder / "tokenizer")
     missing = [kind for kind in DRILLS if not (folder / f"{kind}.npz").exists()]
     if not missing and (folder / "tokenizer").exists():
         return
@@ -147,9 +155,9 @@ def build_episodes(folder: Path, tasks_path: str | None, seed: int) -> None:
     every = (tasks[task_id] for task_id in tasks.ids)
     train = [t for t in every if is_for_pretraining(t.package, t.function, t.mutation)]
     records = _record_runs(folder, tasks_path, train, seed)
-    _save_rows(
-        folder / "episode.npz", _encoded(tokenizer, _episodes(tasks_path, train, records, seed))
-    )
+    episodes = _episodes(tasks_path, train, records, seed)
+    rows = _short(encode_row(tokenizer, each.messages, each.wrong) for each in episodes)
+    _save_rows(folder / "episode.npz", rows)
 
 
 def load_corpus(folder: Path) -> Corpus:
@@ -181,6 +189,10 @@ def _maker(
     if kind == "text":
         return lambda generator: (Message("assistant", python_text(library, generator)),)
     in_packages, in_library = _pairs(packages), _pairs(library)
+    if kind == "search":
+        return lambda generator: search_drill(
+            in_packages, slips=generator.random() < 0.5, generator=generator
+        )
     if kind == "proofreading":
 
         def proofread(generator: random.Random) -> tuple[Message, ...] | None:
@@ -197,10 +209,11 @@ def _maker(
 
 
 def _encoded(tokenizer: Any, conversations: Iterable[tuple[Message, ...] | None]) -> Iterator[Row]:
-    for messages in conversations:
-        row = encode_row(tokenizer, messages) if messages else None
-        if row is not None and len(row.token_ids) <= MAX_TOKENS:
-            yield row
+    return _short(encode_row(tokenizer, messages) for messages in conversations if messages)
+
+
+def _short(rows: Iterable[Row]) -> Iterator[Row]:
+    return (row for row in rows if len(row.token_ids) <= MAX_TOKENS)
 
 
 def _episodes(
@@ -208,18 +221,26 @@ def _episodes(
     train: Sequence[CodingTask],
     records: Mapping[str, tuple[str, str]],
     seed: int,
-) -> Iterator[tuple[Message, ...]]:
+) -> Iterator[Rehearsal]:
     env = RehearsalEnv(tasks=tasks_path, records=records, max_output_chars=OUTPUT_CHARS)
     by_id = {task.task_id: task for task in train}
+    workspaces = {name: Workspace.of(fetch_source(name, version)) for name, version in RELEASES}
+    code = {
+        name: {each.path: each for each in package_code(workspace)}
+        for name, workspace in workspaces.items()
+    }
     for task in track(train, "episode"):
-        for repeat in range(ROWS["episode"]):
+        is_recorded = bool(records[task.task_id][0])
+        for repeat in range(ROWS["episode"] * (2 if is_recorded else 1)):
+            # Demonstrations are collected with seeds below 1000; these are others.
+            drawn = 1000 + seed * 100 + repeat
+            spoilt = code[task.package] if is_recorded and repeat % 3 else None
             try:
-                # Demonstrations are collected with seeds below 1000; these are others.
-                episode = rehearsed_episode(env, task.task_id, 1000 + seed * 100 + repeat, by_id)
+                episode = rehearse(env, task.task_id, drawn, by_id, spoilt)
             except UnrecordedRunError:
                 continue
             # The first place that the tools lead to may be a function that is held out.
-            if not shows_unseen(task.package, episode):
+            if not shows_unseen(task.package, episode.messages):
                 yield episode
 
 

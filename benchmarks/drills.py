@@ -1,4 +1,4 @@
-"""Drills, the base model's exercises: repair, check and recite functions, look up and copy.
+"""Drills, the base model's exercises: find, repair, check and recite; look up and copy.
 
 A small model learns to copy only from many questions about the same text, and its drills are made
 of them: a list or a function is shown once and asked about several times.
@@ -94,6 +94,33 @@ def repair_drill(
         shown = f"edited {code.path}\n{bug.line}|{repaired}"
         messages += [Message("assistant", call.as_text()), Message("tool", shown)]
     return tuple(messages[:-1])
+
+
+def search_drill(
+    pairs: Sequence[tuple[Code, SourceFunction]], *, slips: bool, generator: random.Random
+) -> tuple[Message, ...] | None:
+    """Show functions without bugs and then one with a bug; look on until there is one to repair.
+
+    This is the decision that an episode asks for: to repair what is shown or to look further.
+    """
+    count = generator.choices((0, 1, 2, 3), (0.5, 0.25, 0.15, 0.1))[0]
+    shown = [
+        _break(code, function, 0, slips=slips, generator=generator)
+        for code, function in generator.sample(pairs, min(count, len(pairs)))
+    ]
+    code, function = generator.choice(pairs)
+    last = _break(code, function, 1, slips=slips, generator=generator)
+    if last is None or not last.bugs:
+        return None
+    messages = [Message("user", "1 bug.")]
+    for broken in (*shown, last):
+        if broken is None:
+            return None
+        messages.append(Message("assistant", ToolCall("view", {}).as_text()))
+        messages.append(Message("tool", broken.view))
+    (bug,) = last.bugs
+    call = edit_call(last.text.split("\n")[bug.line - 1], bug, "span", generator)
+    return (*messages, Message("assistant", call.as_text()))
 
 
 def proofreading_drill(

@@ -16,6 +16,7 @@ import torch
 from rich.progress import Progress
 from torch import Tensor
 from torch.nn import functional
+from transformers import AutoModelForCausalLM
 
 from benchmarks.batches import Sampler, pad
 from benchmarks.corpus import Row
@@ -34,6 +35,8 @@ class BaseModelConfig:
     """Where the finished model goes."""
     work: Path = Path("runs/base-model")
     """Corpus and training checkpoints."""
+    start: Path | None = None
+    """A model folder to go on from, with its tokenizer, instead of beginning with nothing."""
     tasks: str | None = None
     """Task file; the shipped one by default."""
     copying_tokens: float = 4e6
@@ -158,7 +161,7 @@ class Pretraining:
         """
         path = config.work / "checkpoint.pt"
         if not path.exists():
-            model = _new_model(vocab_size, config.first_layers, config)
+            model = _first_model(vocab_size, config)
             state = {"step": 0.0, "tokens": 0.0, "seconds": 0.0, "optimizers_since": 0.0}
             return cls(model, _optimizers(model, config), config, state)
         saved = torch.load(path, weights_only=True)
@@ -194,6 +197,14 @@ class Pretraining:
         }
         torch.save(contents, partial)
         partial.replace(path)
+
+
+def _first_model(vocab_size: int, config: BaseModelConfig) -> Any:
+    if config.start is None:
+        return _new_model(vocab_size, config.first_layers, config)
+    return AutoModelForCausalLM.from_pretrained(
+        config.start, dtype=torch.float32, attn_implementation=_ATTENTION
+    )
 
 
 def _new_model(vocab_size: int, layers: int, config: BaseModelConfig) -> Any:

@@ -20,7 +20,8 @@ class RecordedSandbox(Sandbox):
 
     def __init__(self) -> None:
         self._files: dict[str, bytes] = {}
-        self._original: dict[str, bytes] = {}
+        self.repaired: dict[str, bytes] = {}
+        """The files without the bug."""
         self.failure = CommandResult("", 1)
         self.success = CommandResult("", 0)
 
@@ -33,13 +34,13 @@ class RecordedSandbox(Sandbox):
         """Do nothing."""
 
     def run(self, command: str, *, timeout_s: float) -> CommandResult:
-        """Answer a test run by whether anything was edited, and ``grep`` by searching."""
+        """Answer a test run by whether the bug is repaired, and ``grep`` by searching."""
         if command.startswith("grep -n "):
             _, pattern, path = command.rsplit("'", 2)[0], command.split("'")[1], command.split()[-1]
             lines = self._files[path].decode().split("\n")
             hits = [f"{n}:{line}" for n, line in enumerate(lines, start=1) if pattern in line]
             return CommandResult("".join(f"{hit}\n" for hit in hits), 0 if hits else 1)
-        if self._files != self._original:
+        if self._files == self.repaired:
             return self.success
         if not self.failure.output:
             raise UnrecordedRunError("the failing test run of this task was not recorded")
@@ -64,7 +65,6 @@ class RecordedSandbox(Sandbox):
         self._files = {
             entry.path: state.blobs[entry.content] for entry in state.files if entry.kind == "file"
         }
-        self._original = dict(self._files)
 
     def run_tests(
         self, test_ids: Sequence[str], *, timeout_s: float, options: Sequence[str] = ()
@@ -101,6 +101,7 @@ class RehearsalEnv(CodingEnv):
         assert isinstance(self._sandbox, RecordedSandbox)
         self._sandbox.failure = CommandResult(failure, 1)
         self._sandbox.success = CommandResult(success, 0)
+        self._sandbox.repaired = dict(self._tasks.workspace(self._tasks[begun[0]]).source.files)
         return begun
 
 

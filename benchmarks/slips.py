@@ -53,11 +53,11 @@ def draw_slips(
     generator.shuffle(numbers)
     slips: list[Mutation] = []
     for number in numbers:
+        if len(slips) == count:
+            break
         slip = _slip(function.path, number, lines[number - 1], names, generator)
         if slip is not None and (number, _slipped(lines[number - 1], slip)) not in code.held_out:
             slips.append(slip)
-        if len(slips) == count:
-            break
     return sorted(slips, key=lambda slip: slip.line)
 
 

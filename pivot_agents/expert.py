@@ -16,8 +16,9 @@ class CodingExpert:
     """Solves mutation tasks whose bug it knows, in more than one valid way.
 
     It knows what the line should read, not where the tools will lead: it looks where the tests
-    point, follows up by name when the bug is not there, then repairs, usually runs the tests, and
-    submits. Detours (running the tests first, searching for the definition) and the form of each
+    point and at one suspect after the other until it sees the bug, then repairs, usually runs the
+    tests, and submits. It names the function if the issue does, or if no suspect was the right
+    one. Detours (running the tests first, searching for the definition) and the form of each
     step are drawn from the seed and the task, so that one seed gives one demonstration per task.
     """
 
@@ -39,7 +40,7 @@ class CodingExpert:
         task = self._find_task(context.task_id)
         plan = random.Random(f"{self._seed} {task.task_id}")
         runs_first, searches, names_function, verifies = (
-            plan.random() < share for share in (0.2, 0.1, 0.15, 0.75)
+            plan.random() < share for share in (0.2, 0.1, 0.3, 0.75)
         )
         style = plan.choices(("span", "wide span", "line"), (0.8, 0.1, 0.1))[0]
         actions = [message.content for message in context.messages if message.role == "assistant"]
@@ -54,9 +55,17 @@ class CodingExpert:
         if searches and not any("grep" in action for action in actions):
             name = task.function.rsplit(".", 1)[-1].rsplit(":", 1)[-1]
             return ToolCall("bash", {"command": f"grep -n 'def {name}' {task.mutation.path}"})
-        if names_function or any('"view"' in action for action in actions):
+        views = sum('"view"' in action for action in actions)
+        names_function = names_function and not views and _names(task.issue, task.function)
+        if names_function or views > len(task.suspects):
             return ToolCall("view", {"path": task.function})
         return ToolCall("view", {})
+
+
+def _names(issue: str, function: str) -> bool:
+    """Tell whether an issue names a function by the last part of its name."""
+    name = function.rpartition("::")[2].rpartition(".")[2]
+    return re.search(rf"\b{re.escape(name)}\b", issue) is not None
 
 
 def _shown_line(messages: Sequence[Message], mutation: Mutation) -> str | None:

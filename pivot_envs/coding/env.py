@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pivot_envs.coding.editing import edit_text, syntax_error
-from pivot_envs.coding.focus import Focus, find_focus
+from pivot_envs.coding.focus import Focus, find_focus, next_place
 from pivot_envs.coding.grading import grade
 from pivot_envs.coding.output import clip, output_facts, reproducible
 from pivot_envs.coding.task import CodingTask
@@ -89,6 +89,7 @@ class CodingEnv(PivotEnv):
         self._terminal = Terminal()
         self._hint = ""
         self._viewed_path: str | None = None
+        self._places: list[str] = []
 
     def _make_sandbox(self, unsafe: bool) -> Sandbox:
         return EmbeddedSandbox(unsafe=unsafe)
@@ -140,6 +141,7 @@ class CodingEnv(PivotEnv):
         self._load_sandbox(self._tasks.workspace(task).with_bug(task))
         self._hint = task.issue
         self._viewed_path = None
+        self._places = []
         return task_id, task.issue
 
     def _load_sandbox(self, state: SandboxState) -> None:
@@ -183,10 +185,10 @@ class CodingEnv(PivotEnv):
     def _view(self, arguments: Mapping[str, Any]) -> ToolResult:
         path, _, function = str(arguments.get("path", "")).partition("::")
         if not arguments:
-            focus = self._focus()
-            if focus is None:
+            place = next_place(self._focus(), self.task.suspects, self._places)
+            if place is None:
                 raise ActionError("no traceback or test points to a place: name a path")
-            path, function = focus.path, focus.function
+            path, function = place.path, place.function
         path = path or self._viewed_path or ""
         if not path:
             raise ActionError("no file was viewed or edited before: name the path")
@@ -267,6 +269,7 @@ class CodingEnv(PivotEnv):
             "shell": saved.shell,
             "hint": self._hint,
             "viewed_path": self._viewed_path,
+            "places": self._places,
         }
         return state, saved.blobs
 
@@ -275,6 +278,7 @@ class CodingEnv(PivotEnv):
         self._load_sandbox(SandboxState(files=files, shell=state["shell"], blobs=blobs))
         self._hint = state["hint"]
         self._viewed_path = state["viewed_path"]
+        self._places = list(state["places"])
 
     def _state_digest(self) -> str:
         entries = (

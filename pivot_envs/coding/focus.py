@@ -1,7 +1,7 @@
 """Where to look first: the place that a traceback points to, else what the failing test calls."""
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, MutableSequence, Sequence
 from dataclasses import dataclass
 
 from pivot_envs.coding.view import find_function, find_functions, show_lines
@@ -64,6 +64,29 @@ def find_focus(
     if match is None or test_source is None:
         return None
     return _used_function(match[2], match[3] or "", test_source, _survey(paths, read))
+
+
+def next_place(
+    focus: Focus | None, suspects: Sequence[str], shown: MutableSequence[str]
+) -> Focus | None:
+    """Return the next function to show: first the focus, then one suspect after the other.
+
+    Args:
+        focus: What test output or the issue points to.
+        suspects: Other functions as ``path::name``, the most suspicious one first.
+        shown: Functions shown so far; the returned one is added. After the last one, it begins
+            anew.
+    """
+    first = () if focus is None else (f"{focus.path}::{focus.function}",)
+    places = list(dict.fromkeys((*first, *suspects)))
+    if set(places) <= set(shown):
+        shown.clear()
+    place = next((place for place in places if place not in shown), None)
+    if place is None:
+        return None
+    shown.append(place)
+    path, _, function = place.partition("::")
+    return Focus(path, function)
 
 
 def _used_function(

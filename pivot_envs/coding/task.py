@@ -21,7 +21,7 @@ from pivot_envs.errors import TaskError
 Split = Literal["train", "test", "unseen"]
 
 TASK_FILE_FORMAT = "pivot-coding-tasks"
-TASK_FILE_VERSION = 1
+TASK_FILE_VERSION = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +65,9 @@ class CodingTask:
     """Test ids that fail because of the mutation and pass without it."""
     pass_to_pass: tuple[str, ...]
     """Test ids that run the function and pass with and without the mutation."""
+    suspects: tuple[str, ...]
+    """Functions that the failing tests run and others hardly do, the most suspicious one first;
+    the buggy one need not be among them."""
     split: Split
     """``train``; ``test``: unseen mutations of known functions; ``unseen``: unseen functions."""
 

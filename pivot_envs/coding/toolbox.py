@@ -25,7 +25,8 @@ BASH = ToolSpec(
 VIEW = ToolSpec(
     "view",
     "Show source lines with their numbers. Without arguments, show the function that the last "
-    "traceback points to, or that the failing test calls. Long docstrings are folded.",
+    "traceback points to, or that the failing test calls; once more, the next function that the "
+    "failing tests run and others hardly do. Long docstrings are folded.",
     _schema(
         {
             "path": ("string", "A file, or one function as file.py::name or file.py::Class.name."),

@@ -8,6 +8,7 @@ from benchmarks.drills import (
     proofreading_drill,
     recital,
     repair_drill,
+    search_drill,
 )
 from pivot_envs import Message
 from pivot_envs.coding.editing import edit_text
@@ -57,6 +58,25 @@ def test_the_edits_of_a_repair_drill_bring_the_function_back():
             if message.role == "assistant":
                 text = edit_text(text, json.loads(message.content)["arguments"])[0]
         assert text == SOURCE
+
+
+def test_a_search_ends_at_the_first_function_that_differs():
+    pairs = [(code(), function) for function in code().functions]
+    lengths = set()
+    for seed in range(40):
+        messages = search_drill(pairs, slips=seed % 2 == 0, generator=random.Random(seed))
+        assert messages is not None
+        lines = {f"{n}|{line}" for n, line in enumerate(SOURCE.split("\n"), start=1)}
+        views = [m.content.split("\n")[1:] for m in messages if m.role == "tool"]
+        assert all(set(view) <= lines for view in views[:-1])
+        (wrong,) = set(views[-1]) - lines
+        number, _, text = wrong.partition("|")
+        arguments = json.loads(messages[-1].content)["arguments"]
+        assert str(arguments["line"]) == number
+        repaired = text.replace(arguments["old"], arguments["new"])
+        assert f"{number}|{repaired}" in lines
+        lengths.add(len(views))
+    assert lengths == {1, 2, 3}
 
 
 def test_proofreading_marks_the_lines_that_differ():

@@ -21,9 +21,13 @@ CODE = Code("module.py", SOURCE, find_functions("module.py", SOURCE))
 SPAN = find_function(SOURCE, "clamp")
 
 
-def drawn(code: Code, seed: int):
+def drawn(code: Code, seed: int, count: int = 2):
     assert SPAN is not None
-    return draw_slips(code, code.functions[0], SPAN, 2, random.Random(seed))
+    return draw_slips(code, code.functions[0], SPAN, count, random.Random(seed))
+
+
+def test_as_many_slips_are_drawn_as_asked_for():
+    assert [len(drawn(CODE, seed=1, count=count)) for count in (0, 1, 3)] == [0, 1, 3]
 
 
 def test_slips_change_different_lines_of_code_only():

@@ -25,6 +25,8 @@ from pivot_envs.sandbox.embedded import EmbeddedSandbox
 
 _TIMEOUT_S = 10.0
 _MAX_TRIES_PER_TASK = 3
+MAX_SUSPECTS = 6
+"""Most functions that a task names as suspicious."""
 Progress = Callable[[int, int], None]
 
 
@@ -68,6 +70,7 @@ class _Job:
 
     workspace: Workspace
     function: SourceFunction
+    record: SuiteRecord
     tests: tuple[str, ...]
     per_function: int
     seed: int
@@ -154,7 +157,9 @@ def _jobs(workspace: Workspace, record: SuiteRecord, config: BuildConfig) -> lis
         for function in find_functions(path, workspace.text(path), max_lines=config.max_lines):
             tests = record.covering_tests(function, limit=config.max_tests)
             if tests and function.mutations:
-                jobs.append(_Job(workspace, function, tests, config.per_function, config.seed))
+                jobs.append(
+                    _Job(workspace, function, record, tests, config.per_function, config.seed)
+                )
     return jobs
 
 
@@ -266,5 +271,6 @@ def _task(
         issue=write_issue(job.workspace, mutation, failing, output),
         fail_to_pass=tuple(failing),
         pass_to_pass=tuple(passing),
+        suspects=job.record.suspects(job.workspace, failing, limit=MAX_SUSPECTS),
         split="train",
     )

@@ -1,15 +1,17 @@
 """SuiteRecord: which stable tests of a release call which of its functions."""
 
 import json
+import math
 import re
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any
 
 from pivot_envs.coding.tasks.mutations import SourceFunction
 from pivot_envs.coding.tasks.recorder import RECORD
+from pivot_envs.coding.view import find_functions
 from pivot_envs.coding.workspace import Workspace
 from pivot_envs.errors import SourceError
 from pivot_envs.sandbox.base import Sandbox
@@ -45,6 +47,36 @@ class SuiteRecord:
             return name not in _plain(test.partition("::")[2]), breadth[test], test
 
         return tuple(sorted(tests, key=rank)[:limit])
+
+    def suspects(
+        self, workspace: Workspace, failing: Collection[str], *, limit: int
+    ) -> tuple[str, ...]:
+        """Rank the functions that failing tests run by how much they set these tests apart.
+
+        Ochiai's coefficient (Abreu et al., 2007): failing tests that run the function, over the
+        root of all failing tests times all tests that run it. All tests that are not named as
+        failing count as passing. Nothing but which tests fail is used, never where the bug is.
+
+        Args:
+            workspace: The release, without a bug.
+            failing: Ids of the failing tests.
+            limit: Most functions to return.
+
+        Returns:
+            Functions as ``path/to/file.py::Class.method``, the most suspicious one first.
+        """
+        callers: defaultdict[str, set[str]] = defaultdict(set)
+        for (path, line), tests in self.callers.items():
+            name = _function_at(workspace.text(path), line)
+            if name is not None:
+                callers[f"{path}::{name}"] |= tests
+        wanted = set(failing)
+        scores = {
+            function: len(tests & wanted) / math.sqrt(len(wanted) * len(tests))
+            for function, tests in callers.items()
+            if tests & wanted
+        }
+        return tuple(sorted(scores, key=lambda name: (-scores[name], name))[:limit])
 
 
 def record_suite(
@@ -100,6 +132,15 @@ def _run(
             f"{_title(workspace)}: its tests cannot run here: {reason.strip()[-500:]}"
         )
     return record
+
+
+def _function_at(source: str, line: int) -> str | None:
+    """Return the innermost function around a line, or the one whose decorators begin there."""
+    spans = find_functions(source)
+    around = [span for span in spans if span.start <= line <= span.end]
+    if around and not source.split("\n")[line - 1].lstrip().startswith("@"):
+        return around[-1].name
+    return next((span.name for span in spans if span.start >= line), None)
 
 
 def _title(workspace: Workspace) -> str:

@@ -121,6 +121,7 @@ def _tiny_task(name: str, source: PackageSource, mutation: Mutation, failing: st
         issue=f"tiny 1.0: 1 test fails.\ntests/test_tiny.py::{failing}\nE AssertionError",
         fail_to_pass=(f"tests/test_tiny.py::{failing}",),
         pass_to_pass=tuple(f"tests/test_tiny.py::{test}" for test in passing),
+        suspects=("tiny.py::clamp", "tiny.py::Counter.add"),
         split="train" if name == "clamp" else "test",
     )
 

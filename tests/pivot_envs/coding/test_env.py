@@ -57,6 +57,18 @@ def test_view_alone_follows_the_last_traceback(tiny_env: CodingEnv) -> None:
     assert act(tiny_env, "view").startswith("tiny.py::Counter.add\n18|    def add(self, amount):")
 
 
+def test_view_alone_goes_on_to_the_next_suspect_and_a_resumed_episode_too(
+    tiny_env: CodingEnv,
+) -> None:
+    assert act(tiny_env, "view") == VIEWED
+    snapshot = tiny_env.snapshot()
+    second = act(tiny_env, "view")
+    assert second.startswith("tiny.py::Counter.add\n18|")
+    assert act(tiny_env, "view") == VIEWED  # after the last one from the beginning
+    tiny_env.reset(options={"snapshot": snapshot})
+    assert act(tiny_env, "view") == second
+
+
 def test_view_shows_lines_of_the_file_viewed_last(tiny_env: CodingEnv) -> None:
     assert act(tiny_env, "view", path="tiny.py", start=6, end=7) == (
         "tiny.py\n6|    if value < low:\n7|        return low"
@@ -82,10 +94,9 @@ def test_view_says_what_is_wrong(
     assert act(tiny_env, "view", **arguments).startswith(f"error: {message}")
 
 
-def test_view_alone_may_have_nothing_to_show(tiny_env: CodingEnv) -> None:
+def test_view_alone_shows_a_suspect_where_nothing_points_to_a_place(tiny_env: CodingEnv) -> None:
     act(tiny_env, "bash", command="rm -r tests")
-    assert act(tiny_env, "view").startswith("error: no traceback or test points to a place")
-    assert act(tiny_env, "edit", line=1, old="a", new="b") == "error: name the path to edit"
+    assert act(tiny_env, "view").startswith("tiny.py::clamp\n")
 
 
 def test_an_edit_shows_its_lines_and_what_they_break(tiny_env: CodingEnv) -> None:

@@ -1,4 +1,4 @@
-from pivot_envs.coding.focus import Focus, find_focus
+from pivot_envs.coding.focus import Focus, find_focus, next_place
 
 PACKAGE = """\
 def chunk(values):
@@ -113,3 +113,21 @@ def test_there_may_be_nothing_to_look_at() -> None:
     assert focus_of("tests/test_p.py::test_nothing") is None
     assert focus_of("tests/test_p.py::test_that_does_not_exist") is None
     assert focus_of("tests/test_lost.py::test_rechunk") is None
+
+
+def test_the_next_place_is_the_focus_then_each_suspect_once_and_then_all_again():
+    focus = Focus("a.py", "f")
+    shown: list[str] = []
+    places = [next_place(focus, ("a.py::C.g", "a.py::f", "b.py::h"), shown) for _ in range(4)]
+    assert places == [focus, Focus("a.py", "C.g"), Focus("b.py", "h"), focus]
+
+
+def test_a_new_focus_comes_before_the_suspects_that_are_left():
+    shown: list[str] = []
+    next_place(Focus("a.py", "f"), ("b.py::g", "b.py::h"), shown)
+    assert next_place(Focus("c.py", "k"), ("b.py::g", "b.py::h"), shown) == Focus("c.py", "k")
+    assert next_place(Focus("c.py", "k"), ("b.py::g", "b.py::h"), shown) == Focus("b.py", "g")
+
+
+def test_there_may_be_no_place_at_all():
+    assert next_place(None, (), []) is None

@@ -19,6 +19,7 @@ TASK = CodingTask(
     issue="tiny 1.0: 1 test fails.\ntests/test_tiny.py::test_clamp[ü\u2028]",
     fail_to_pass=("tests/test_tiny.py::test_clamp[ü\u2028]",),
     pass_to_pass=(),
+    suspects=(),
     split="train",
 )
 

@@ -8,7 +8,7 @@ from pivot_envs.coding.__main__ import main
 from pivot_envs.coding.source import PackageSource, fetch_source
 from pivot_envs.coding.task import read_tasks
 from pivot_envs.coding.tasks.builder import BuildConfig, build_tasks
-from pivot_envs.coding.tasks.coverage import record_suite
+from pivot_envs.coding.tasks.coverage import SuiteRecord, record_suite
 from pivot_envs.coding.tasks.mutations import find_functions
 from pivot_envs.coding.tasks.validation import validate_tasks
 from pivot_envs.coding.workspace import Workspace
@@ -32,6 +32,30 @@ def test_only_stable_tests_are_recorded_with_what_they_call(tiny_source: Package
     }
 
 
+def test_suspects_are_what_failing_tests_run_and_others_hardly_do(
+    tiny_source: PackageSource,
+) -> None:
+    tests = {"add": "t::add", "inside": "t::inside", "limits": "t::limits"}
+    record = SuiteRecord(
+        durations_s=dict.fromkeys(tests.values(), 0.1),
+        callers={
+            ("tiny.py", 4): frozenset(tests.values()),
+            ("tiny.py", 14): frozenset({tests["add"]}),
+            ("tiny.py", 18): frozenset({tests["add"], tests["inside"]}),
+        },
+    )
+    workspace = Workspace.of(tiny_source)
+    ranked = record.suspects(workspace, [tests["add"]], limit=9)
+    # One over the root of 1, 2 and 3 tests that run each.
+    assert ranked == ("tiny.py::Counter.__init__", "tiny.py::Counter.add", "tiny.py::clamp")
+    assert record.suspects(workspace, [tests["add"]], limit=2) == ranked[:2]
+    # Two over the root of six against one over the root of four.
+    assert record.suspects(workspace, [tests["inside"], tests["limits"]], limit=9) == (
+        "tiny.py::clamp",
+        "tiny.py::Counter.add",
+    )
+
+
 def test_tasks_are_built_alike_by_any_number_of_workers_and_are_valid(
     tiny_source: PackageSource, tmp_path: Path
 ) -> None:
@@ -49,6 +73,7 @@ def test_tasks_are_built_alike_by_any_number_of_workers_and_are_valid(
     for task in one.tasks:
         assert task.fail_to_pass[0] in task.issue
         assert not set(task.fail_to_pass) & set(task.pass_to_pass)
+        assert task.function in task.suspects
     validations = validate_tasks(one.tasks, cache_dir=tmp_path / "cache")
     assert [each.task_id for each in validations] == [task.task_id for task in one.tasks]
     assert all(each.is_valid for each in validations)

@@ -20,6 +20,7 @@ def _task(function: int, line: int, variant: int) -> CodingTask:
         issue="",
         fail_to_pass=("t::a",),
         pass_to_pass=(),
+        suspects=(),
         split="train",
     )
 
