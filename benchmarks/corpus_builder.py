@@ -65,6 +65,9 @@ ROWS = {
     "text": 6_000,
 }
 """Rows of each kind; ``recital``: about one of each function; ``episode``: of each task."""
+SLIPS = 0.8
+"""Share of slips among the bugs to be found. The other bugs, the tasks' own, are few, and a model
+that meets them again and again learns these by heart instead of how a function should read."""
 RECORDED_RUNS = 400
 """Training tasks whose failing test run is recorded, for demonstrations that run tests first."""
 
@@ -74,10 +77,10 @@ COPYING: Mapping[str, float] = {"look_up": 0.70, "copying": 0.20, "text": 0.10}
 DRILLS: Mapping[str, float] = {
     "library": 0.03,
     "library_slips": 0.06,
-    "package": 0.13,
-    "package_slips": 0.16,
+    "package": 0.06,
+    "package_slips": 0.22,
     "proofreading": 0.32,
-    "search": 0.18,
+    "search": 0.19,
     "recital": 0.02,
     "look_up": 0.06,
     "copying": 0.02,
@@ -191,13 +194,13 @@ def _maker(
     in_packages, in_library = _pairs(packages), _pairs(library)
     if kind == "search":
         return lambda generator: search_drill(
-            in_packages, slips=generator.random() < 0.5, generator=generator
+            in_packages, slips=generator.random() < SLIPS, generator=generator
         )
     if kind == "proofreading":
 
         def proofread(generator: random.Random) -> tuple[Message, ...] | None:
             pairs = in_packages if generator.random() < 0.75 else in_library
-            slips = generator.random() < 0.5
+            slips = generator.random() < SLIPS
             return proofreading_drill(*generator.choice(pairs), slips=slips, generator=generator)
 
         return proofread

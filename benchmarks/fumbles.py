@@ -18,6 +18,9 @@ from pivot_envs import Message, ToolCall
 from pivot_envs.coding.task import CodingTask, Mutation
 from pivot_envs.coding.view import find_function
 
+_LATEST = 9
+"""Most messages before a fumble: later ones leave no turns to repair it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Rehearsal:
@@ -60,7 +63,7 @@ def rehearse(
         seen = [m for index, m in enumerate(env.messages) if index not in hidden]
         action = expert.act([Context(tuple(seen), env.tools, task_id)])[0].text
         is_time = '"edit"' in action or len(seen) > 2 + 2 * patience
-        if code is not None and is_time and not hidden:
+        if code is not None and is_time and not hidden and len(seen) <= _LATEST:
             fumble = _wrong_edit(env, code, tasks[task_id].mutation, generator)
             if fumble is not None:
                 wrong.add(len(env.messages))

@@ -1,4 +1,4 @@
-"""Slips: one word or sign replaced anywhere in a function, to be repaired in drills.
+"""Slips: a word or sign, a result or two arguments changed anywhere in a function, for drills.
 
 The tasks' mutations change few places of a function, and those of the held-out splits are never
 drilled: a model that sees no others learns which places are never wrong. Slips can be anywhere.
@@ -30,6 +30,13 @@ _WORDS = (
     ("while", "while not"),
     ("not", ""),
 )
+_RESULT = re.compile(r"^\s*(?:return|yield) (?P<result>[^#\n]*[^\s#:(\[{,])$")
+_ARGUMENTS = re.compile(
+    r"(?<=[(\s])(?P<first>(?!self\b|cls\b)[*\w.]+), (?P<second>[*\w.]+)(?=[,)])"
+)
+_CONDITION = re.compile(r"\b(?:if|and|or|while|return) (?P<name>(?!not\b)[\w.]+)")
+_WHOLE = 0.3
+"""Share of slips of more than one word, on lines where there can be one."""
 _PAIRED = frozenset(word for group in _WORDS for word in group)
 _FIXED = frozenset(keyword.kwlist) - _PAIRED | {"self", "cls"}
 """Words that stay as they are."""
@@ -73,6 +80,10 @@ def _names(line: str) -> list[str]:
 def _slip(
     path: str, number: int, line: str, names: Sequence[str], generator: random.Random
 ) -> Mutation | None:
+    if generator.random() < _WHOLE:
+        whole = _whole_slip(path, number, line, generator)
+        if whole is not None:
+            return whole
     pieces = [match for match in _PIECE.finditer(line) if match["word"] not in _FIXED]
     pieces = [match for match in pieces if match.lastgroup not in ("text", "comment")]
     if not pieces:
@@ -87,6 +98,22 @@ def _slip(
         end += 1
     original = line[match.start() : end]
     return Mutation(path, number, original, mutated, match.start(), "slip")
+
+
+def _whole_slip(path: str, number: int, line: str, generator: random.Random) -> Mutation | None:
+    """Return a slip of more than one word: a lost result, exchanged arguments, a ``not`` more."""
+    found = [(match["result"], "None", match.start("result")) for match in _RESULT.finditer(line)]
+    code = re.split(r"['\"#]", line)[0]
+    for match in _ARGUMENTS.finditer(code):
+        exchanged = f"{match['second']}, {match['first']}"
+        found.append((match["first"] + ", " + match["second"], exchanged, match.start("first")))
+    for match in _CONDITION.finditer(code):
+        found.append((match["name"], f"not {match['name']}", match.start("name")))
+    found = [(old, new, column) for old, new, column in found if old != new]
+    if not found:
+        return None
+    original, mutated, column = generator.choice(found)
+    return Mutation(path, number, original, mutated, column, "slip")
 
 
 def _replacements(

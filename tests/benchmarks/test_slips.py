@@ -38,11 +38,23 @@ def test_slips_change_different_lines_of_code_only():
         for slip in slips:
             changed = apply_mutation(SOURCE, slip)
             assert changed != SOURCE
-            assert '"low or high"' in changed
+            assert '"low or high"' in changed or slip.mutated == "None"
             assert "# if value" in changed
             assert "not outside" in changed
             touched.add(slip.line)
     assert touched == {1, 6, 7, 8}
+
+
+def test_a_slip_can_lose_a_result_exchange_arguments_or_add_a_not():
+    source = "def f(a, b):\n    if a:\n        return g(a, b)\n    return a or b\n"
+    code = Code("m.py", source, find_functions("m.py", source))
+    span = find_function(source, "f")
+    assert span is not None
+    drawn_lines = set()
+    for seed in range(400):
+        (slip,) = draw_slips(code, code.functions[0], span, 1, random.Random(seed))
+        drawn_lines.add(apply_mutation(source, slip).split("\n")[slip.line - 1].strip())
+    assert drawn_lines >= {"return None", "def f(b, a):", "return g(b, a)", "if not a:"}
 
 
 def test_no_slip_makes_a_held_out_line():
