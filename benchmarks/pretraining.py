@@ -63,6 +63,8 @@ class BaseModelConfig:
     warmup_steps: int = 100
     seed: int = 0
     threads: int = 2
+    bfloat16: bool = False
+    """Compute in bfloat16; a processor can be slower with it."""
     save_every_s: float = 60.0
 
     def stages(self) -> list[tuple[Mapping[str, float], float]]:
@@ -252,7 +254,7 @@ def _run_steps(run: Pretraining, batches: Iterator[list[Row]], end: float) -> No
         state["tokens"] < end and time.perf_counter() - began < config.save_every_s
     ):
         ids, weights = pad(next(batches), generator)
-        with torch.autocast("cpu", dtype=torch.bfloat16):
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=config.bfloat16):
             loss = weighted_loss(model, ids, weights)
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
