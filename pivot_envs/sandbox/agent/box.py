@@ -14,7 +14,7 @@ class Box:
     """The agent's own description of its box."""
 
     level: str
-    """``namespaces`` or ``rlimits``."""
+    """``namespaces``, ``landlock`` or ``rlimits``."""
     workspace: str
     """Real path of the workspace; ``/workspace`` wherever mounts are possible."""
     scratch: str

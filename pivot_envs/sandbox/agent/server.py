@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 from .box import Box
 from .files import Files
 from .frames import Channel
+from .guard import Guard
 from .processes import Processes
 from .runner import Runner, RunnerError
 from .shell import Shell, ShellError
@@ -22,11 +23,20 @@ Answer = tuple[dict[str, Any], Sequence[bytes]]
 class Server:
     """Serves one host: shell, workspace and test runs of one box."""
 
-    def __init__(self, box: Box, channel: Channel, programs: Mapping[str, bytes]) -> None:
-        """Prepare; ``programs`` are the files of the warm interpreter, by name."""
+    def __init__(
+        self, box: Box, channel: Channel, programs: Mapping[str, bytes], guard: Guard
+    ) -> None:
+        """Prepare.
+
+        Args:
+            box: What this box is like.
+            channel: Leads to the host.
+            programs: The files of the warm interpreter, by name.
+            guard: What is taken from everything that runs in the box.
+        """
         self._box = box
         self._channel = channel
-        self._processes = Processes(box, channel.fileno())
+        self._processes = Processes(box, channel.fileno(), guard)
         self._shell = Shell(box, self._processes)
         self._runner = Runner(box, self._processes, programs)
         self._files = Files(box.workspace, box.command_ids)
