@@ -6,9 +6,8 @@ import os
 import shutil
 import socket
 import subprocess
-import tempfile
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from pivot_envs.errors import SandboxError, SandboxUnavailableError
 from pivot_envs.sandbox.agent.frames import Channel
 from pivot_envs.sandbox.base import WORKSPACE
 from pivot_envs.sandbox.client import AgentSandbox
+from pivot_envs.sandbox.folders import make_folder, spare_uid
 from pivot_envs.sandbox.layout import (
     Interpreter,
     find_interpreter,
@@ -139,8 +139,11 @@ class EmbeddedSandbox(AgentSandbox):
             self._finalizer()
 
     def _launch(self, level: str, interpreter: Interpreter) -> Channel:
-        folder = "" if level == "namespaces" else _make_folders(interpreter)
-        config = self._config(level, interpreter, folder)
+        if level == "namespaces":
+            config = self._isolated_config(interpreter)
+        else:
+            config = self._shared_config(level, interpreter)
+        folder = str(config["folder"])
         ours, theirs = socket.socketpair()
         arguments = [interpreter.base, "-I", "-S", "-c", _PROGRAM, str(_FOLDER)]
         with theirs:
@@ -167,62 +170,67 @@ class EmbeddedSandbox(AgentSandbox):
             raise kind(str(answer["error"]))
         return channel
 
-    def _config(self, level: str, interpreter: Interpreter, folder: str) -> Mapping[str, Any]:
-        isolated = level == "namespaces"
+    def _isolated_config(self, interpreter: Interpreter) -> Mapping[str, Any]:
+        """Return what the agent is told at level ``namespaces``."""
         is_root = os.geteuid() == 0
-        scratch = f"{folder}/tmp" if folder else "/tmp"
-        inside = _INSIDE_UID if isolated else _COMMAND_UID
         layout = root_layout(interpreter, _INSIDE_UID, self._limits.memory_mb * _MEGABYTE)
         return {
             "programs": _PROGRAMS,
+            "folder": "",
             "layout": layout,
-            "paths": _paths(level, layout, folder),
+            "paths": isolated_paths(),
             "agent": (0, _AGENT_UID) if is_root else (_INSIDE_UID, os.geteuid()),
             "command": (_INSIDE_UID, _COMMAND_UID) if is_root else None,
             "box": {
-                "level": level,
-                "workspace": f"{folder}{WORKSPACE}",
-                "scratch": scratch,
-                "runtime": f"{folder}/run" if folder else "/run/agent",
-                "command_ids": (inside, inside) if is_root else None,
-                "environment": interpreter.environment(scratch),
-                "python": interpreter.python,
-                "memory_limit_bytes": self._limits.memory_mb * _MEGABYTE,
-                "max_processes": self._limits.processes,
-                "max_file_bytes": self._limits.file_mb * _MEGABYTE,
-                "max_output_bytes": self._limits.output_bytes,
-                "kept_paths": layout["read_only"],
+                **self._box_values("namespaces", interpreter, "/tmp", layout),
+                "workspace": WORKSPACE,
+                "runtime": "/run/agent",
+                "command_ids": (_INSIDE_UID, _INSIDE_UID) if is_root else None,
             },
         }
 
+    def _shared_config(self, level: str, interpreter: Interpreter) -> Mapping[str, Any]:
+        """Return what the agent is told at the levels that share the machine's file system.
 
-def _paths(
-    level: str, layout: Mapping[str, Any], folder: str
-) -> Mapping[str, Sequence[str]] | None:
-    """Return what commands may use of the file system; ``None`` for no bounds."""
-    if level == "namespaces":
-        return isolated_paths()
-    return shared_paths(layout, folder) if level == "landlock" else None
+        Raises:
+            SandboxUnavailableError: There is no place for the box, or commands could not reach
+                the interpreter.
+        """
+        is_root = os.geteuid() == 0
+        if is_root and not interpreter.is_open_to_all():
+            raise SandboxUnavailableError(
+                f"as root, commands run as an unprivileged user, who cannot reach "
+                f"{interpreter.base}: install Python where every user can read it"
+            )
+        uid = spare_uid() if is_root else None
+        folder = make_folder(uid)
+        layout = root_layout(interpreter, _INSIDE_UID, self._limits.memory_mb * _MEGABYTE)
+        return {
+            "programs": _PROGRAMS,
+            "folder": folder,
+            "paths": shared_paths(layout, folder) if level == "landlock" else None,
+            "box": {
+                **self._box_values(level, interpreter, f"{folder}/tmp", layout),
+                "workspace": f"{folder}{WORKSPACE}",
+                "runtime": f"{folder}/run",
+                "command_ids": None if uid is None else (uid, uid),
+            },
+        }
 
-
-def _make_folders(interpreter: Interpreter) -> str:
-    """Return a new folder with the parts of a box that has no mounts.
-
-    Raises:
-        SandboxUnavailableError: Commands could not reach the interpreter.
-    """
-    is_root = os.geteuid() == 0
-    if is_root and not interpreter.is_open_to_all():
-        raise SandboxUnavailableError(
-            f"as root, commands run as an unprivileged user, who cannot reach {interpreter.base}"
-        )
-    folder = Path(tempfile.mkdtemp(prefix="pivot-"))
-    folder.chmod(0o755)
-    for name in ("tmp", "workspace", "run"):
-        (folder / name).mkdir()
-        if is_root and name != "run":
-            os.chown(folder / name, _COMMAND_UID, _COMMAND_UID)
-    return str(folder)
+    def _box_values(
+        self, level: str, interpreter: Interpreter, scratch: str, layout: Mapping[str, Any]
+    ) -> Mapping[str, Any]:
+        return {
+            "level": level,
+            "scratch": scratch,
+            "environment": interpreter.environment(scratch),
+            "python": interpreter.python,
+            "memory_limit_bytes": self._limits.memory_mb * _MEGABYTE,
+            "max_processes": self._limits.processes,
+            "max_file_bytes": self._limits.file_mb * _MEGABYTE,
+            "max_output_bytes": self._limits.output_bytes,
+            "kept_paths": layout["read_only"],
+        }
 
 
 def _end(process: subprocess.Popen[bytes], sock: socket.socket, folder: str) -> None:

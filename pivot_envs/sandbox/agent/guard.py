@@ -21,13 +21,15 @@ class Guard:
         self._ruleset = ruleset
 
     @classmethod
-    def make(cls, paths: Paths, *, isolated: bool) -> Guard:
+    def make(cls, paths: Paths, *, isolated: bool, own_user: bool) -> Guard:
         """Return the guard of a box.
 
         Args:
             paths: What commands may use of the file system.
             isolated: Whether the box has network, process and mount namespaces of its own. Then
                 the guard comes on top of them and does without Landlock where the kernel has none.
+            own_user: Whether commands run as a user that nothing else runs as. If not, and
+                without isolation, a command can signal only what its own shell started.
 
         Raises:
             OSError: The kernel, or this machine's architecture, cannot do it.
@@ -35,7 +37,8 @@ class Guard:
         program = seccomp.build_filter(os.uname().machine, isolated=isolated)
         if isolated and landlock.abi() < landlock.MIN_ABI:
             return cls(program)
-        return cls(program, landlock.create_ruleset(paths, isolated=isolated))
+        ruleset = landlock.create_ruleset(paths, network=isolated, signals=isolated or own_user)
+        return cls(program, ruleset)
 
     def check(self) -> None:
         """Find out in a child whether the guard can be entered.

@@ -58,14 +58,14 @@ def abi() -> int:
     return max(0, int(_libc.syscall(_SYS_CREATE_RULESET, None, ctypes.c_size_t(0), _GET_VERSION)))
 
 
-def create_ruleset(paths: Paths, *, isolated: bool) -> int:
+def create_ruleset(paths: Paths, *, network: bool, signals: bool) -> int:
     """Return the descriptor of a set of rules.
 
     Args:
         paths: All that may be used.
-        isolated: Whether the box has network and process namespaces of its own. If not, TCP,
-            abstract sockets and signals to processes outside are forbidden too, as far as the
-            kernel can.
+        network: Whether TCP is allowed; forbidden from Linux 6.7 on.
+        signals: Whether signals to processes that are not under these rules are allowed, and
+            abstract sockets with them; forbidden from Linux 6.12 on.
 
     Raises:
         OSError: The kernel has no Landlock, or one below ``MIN_ABI``.
@@ -75,9 +75,10 @@ def create_ruleset(paths: Paths, *, isolated: bool) -> int:
         raise OSError(f"Landlock {MIN_ABI} (Linux 6.2) is needed, this kernel has {version}")
     handled = (1 << (16 if version >= _IOCTL_ABI else 15)) - 1
     attributes = [handled]
-    if not isolated:
-        attributes += [_ALL_NETWORK] * (version >= _NETWORK_ABI)
-        attributes += [_ALL_SCOPES] * (version >= _SCOPE_ABI)
+    if version >= _NETWORK_ABI:
+        attributes.append(0 if network else _ALL_NETWORK)
+    if version >= _SCOPE_ABI:
+        attributes.append(0 if signals else _ALL_SCOPES)
     packed = struct.pack(f"={len(attributes)}Q", *attributes)
     ruleset = _checked(_SYS_CREATE_RULESET, packed, ctypes.c_size_t(len(packed)), 0)
     for names, rights in (

@@ -62,7 +62,8 @@ def _guard(config: dict[str, Any]) -> Guard:
     if config["paths"] is None:
         return Guard()
     paths = Paths(**{kind: tuple(names) for kind, names in config["paths"].items()})
-    guard = Guard.make(paths, isolated=isolated)
+    own_user = config["box"]["command_ids"] is not None
+    guard = Guard.make(paths, isolated=isolated, own_user=own_user)
     guard.check()
     return guard
 

@@ -103,7 +103,7 @@ def install(program: bytes) -> None:
 
 
 class _Program(ctypes.Structure):
-    _fields_ = [("length", ctypes.c_ushort), ("instructions", ctypes.c_void_p)]  # noqa: RUF012
+    _fields_ = [("length", ctypes.c_ushort), ("instructions", ctypes.c_void_p)]
 
 
 def _checks(isolated: bool) -> Iterable[tuple[str, Sequence[Instruction]]]:

@@ -85,7 +85,7 @@ class Server:
                 code, output = self._shell.run(header["command"], header["timeout_s"])
             else:
                 self._shell.note_exit_status(130 if code is None else code)
-        text = output.text()
+        text = self._box.shown(output.text())
         return {"exit_code": code, "omitted_bytes": output.omitted_bytes}, (text,)
 
     def _warm_request(self, words: Sequence[str]) -> dict[str, Any] | None:
@@ -208,7 +208,7 @@ class Server:
         outcomes, timed_out, output = self._runner.run_tests(
             header["test_ids"], header["options"], header["timeout_s"]
         )
-        text = output.text()
+        text = self._box.shown(output.text())
         return {"outcomes": outcomes, "timed_out": timed_out}, (text,)
 
 

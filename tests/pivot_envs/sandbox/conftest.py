@@ -1,7 +1,11 @@
+import atexit
+import functools
 import os
 import shutil
+import subprocess
 import sys
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,20 +28,38 @@ def reachable_python() -> str | None:
     return None
 
 
+@functools.cache
+def reachable_interpreter() -> Interpreter:
+    """Return an interpreter with our packages that any user can run; ours if that is one."""
+    ours = find_interpreter()
+    python = reachable_python()
+    if os.geteuid() != 0 or ours.is_open_to_all():
+        return ours
+    if python is None:
+        pytest.skip("needs an interpreter that every user can reach")
+    folder = tempfile.mkdtemp(prefix="python-")
+    atexit.register(shutil.rmtree, folder)
+    Path(folder).chmod(0o755)
+    subprocess.run([python, "-m", "venv", "--without-pip", folder], check=True)
+    packages = next(Path(folder).glob("lib/python3*/site-packages"))
+    packages.rmdir()
+    packages.symlink_to(Path(pytest.__file__).parents[1])
+    command = Path(folder, "bin", "pytest")
+    command.write_text(f"#!{folder}/bin/python\nimport pytest\nraise SystemExit(pytest.main())\n")
+    command.chmod(0o755)
+    return replace(
+        ours,
+        python=f"{folder}/bin/python",
+        base=str(Path(python).resolve()),
+        folders=(folder, str(packages.resolve()), "/usr"),
+    )
+
+
 class ReachableBox(EmbeddedSandbox):
     """A box whose commands can run Python even where ours lies in a folder of root's own."""
 
     def _interpreter(self) -> Interpreter:
-        ours = find_interpreter()
-        if os.geteuid() != 0 or ours.is_open_to_all():
-            return ours
-        python = reachable_python()
-        if python is None:
-            pytest.skip("needs an interpreter that every user can reach")
-        packages = str(Path(pytest.__file__).parents[1])
-        return replace(
-            ours, python=python, base=python, folders=("/usr", packages), search_path=packages
-        )
+        return reachable_interpreter()
 
 
 @pytest.fixture(scope="module", params=["namespaces", "landlock"])
@@ -46,20 +68,28 @@ def level(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-def make_box(level: str, **limits: int) -> EmbeddedSandbox:
-    """Return a box of a level, started, or skip the test."""
-    kind = EmbeddedSandbox if level == "namespaces" else ReachableBox
-    sandbox = kind(level=level, **limits)
-    try:
-        sandbox.start()
-    except SandboxUnavailableError as error:
-        pytest.skip(str(error))
-    return sandbox
+MakeBox = Callable[..., EmbeddedSandbox]
 
 
 @pytest.fixture(scope="module")
-def shared_box(level: str) -> Iterator[EmbeddedSandbox]:
-    with make_box(level) as sandbox:
+def make_box(level: str) -> MakeBox:
+    """Return boxes of the level, not started; the test is skipped where there can be none."""
+
+    def make(**limits: int) -> EmbeddedSandbox:
+        kind = EmbeddedSandbox if level == "namespaces" else ReachableBox
+        return kind(level=level, **limits)
+
+    try:
+        with make():
+            pass
+    except SandboxUnavailableError as error:
+        pytest.skip(str(error))
+    return make
+
+
+@pytest.fixture(scope="module")
+def shared_box(make_box: MakeBox) -> Iterator[EmbeddedSandbox]:
+    with make_box() as sandbox:
         yield sandbox
 
 
