@@ -13,6 +13,8 @@ processes.py   starting, listing, freezing and ending processes
 mappings.py    files that change without a new time stamp
 output.py      what a command printed, bounded
 tree.py        the workspace as a whole: scanning and loading
+bounds.py      how much a saved workspace may hold
+removal.py     removing folders, however deep
 blobs.py       the file contents that the agent remembers
 files.py       single files of the workspace
 bash.py        one bash process that evaluates requests

@@ -202,6 +202,7 @@ def drop_capabilities() -> None:
     mask = sum(1 << capability for capability in _AGENT_CAPABILITIES)
     header = struct.pack("=Ii", 0x20080522, 0)
     checked("capset", header, struct.pack("=6I", mask, mask, 0, 0, 0, 0))
+    hide_from_others()
 
 
 class _IdentityWriter:
