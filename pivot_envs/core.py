@@ -158,6 +158,7 @@ class PivotEnv(gym.Env[str, str], ABC):
 
         Raises:
             SnapshotError: No episode is running.
+            UnsavableError: The agent's actions led to a state that no snapshot can hold.
             InfraError: The state could not be read.
         """
         if not self._running:

@@ -7,6 +7,7 @@ PivotError
 ├── TaskError (ValueError)            a task or a task file cannot be used
 ├── ModelError (ValueError)           a path or a hub id holds no causal language model to act with
 ├── CheckpointError (ValueError)       a checkpoint is damaged or belongs to other settings
+├── UnsavableError (ValueError)       the agent left files that no snapshot can hold
 ├── SourceError (RuntimeError)        a package source cannot be fetched or has no tests
 ├── StoreError (OSError)              a snapshot store cannot be read or written
 └── InfraError (RuntimeError)         our machinery failed; never a reward of 0
@@ -43,6 +44,13 @@ class ModelError(PivotError, ValueError):
 
 class CheckpointError(PivotError, ValueError):
     """A checkpoint cannot be written or read, or belongs to another trainer or other settings."""
+
+
+class UnsavableError(PivotError, ValueError):
+    """The workspace cannot be saved for what commands made of it: too deep, too many, too large.
+
+    It is the agent's doing: grading gives 0, and the sandbox can still load a state.
+    """
 
 
 class SourceError(PivotError, RuntimeError):

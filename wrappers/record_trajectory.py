@@ -7,7 +7,7 @@ import gymnasium as gym
 from gymnasium.utils import RecordConstructorArgs
 
 from pivot_envs.core import Effect, PivotEnv
-from pivot_envs.errors import InfraError
+from pivot_envs.errors import InfraError, UnsavableError
 from pivot_envs.snapshot import Snapshot, sha256
 from pivot_envs.trajectory import Trajectory, Transition
 
@@ -84,8 +84,9 @@ class RecordTrajectory(gym.Wrapper[str, str, str, str], RecordConstructorArgs):
             return None
         try:
             return self._core.snapshot()
-        except InfraError:
-            # The step that follows meets the same failure and reports it in its info.
+        except (InfraError, UnsavableError):
+            # The step that follows meets the same failure and reports it in its info, or the agent
+            # made something that no snapshot can hold.
             return None
 
     def _take_effect(self) -> Effect | None:

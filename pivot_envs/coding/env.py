@@ -4,6 +4,7 @@ import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from pivot_envs.coding.digest import workspace_digest
 from pivot_envs.coding.editing import edit_text, syntax_error
 from pivot_envs.coding.focus import Focus, find_focus, next_place
 from pivot_envs.coding.grading import grade
@@ -18,10 +19,8 @@ from pivot_envs.core import PivotEnv, ToolResult
 from pivot_envs.errors import ActionError, InfraError, SandboxUnavailableError, SnapshotError
 from pivot_envs.sandbox.base import FileEntry, Sandbox, SandboxState
 from pivot_envs.sandbox.embedded import EmbeddedSandbox
-from pivot_envs.snapshot import sha256
 from pivot_envs.tools import ToolCall
 
-_CACHES = ("__pycache__", ".pytest_cache")
 _VIEW_LINES = 100
 
 
@@ -70,7 +69,7 @@ class CodingEnv(PivotEnv):
                 ones is left out.
             command_timeout_s: Seconds after which a command's process tree is killed.
             render_mode: ``human`` prints, ``ansi`` returns text, ``rgb_array`` draws a terminal.
-            unsafe: Go on, with weaker isolation, where the machine allows no namespaces.
+            unsafe: Go on without isolation where the machine allows none.
 
         Raises:
             TaskError: The task file is missing or damaged, or no task is left.
@@ -103,6 +102,13 @@ class CodingEnv(PivotEnv):
     def task_ids(self) -> tuple[str, ...]:
         """Ids of the tasks that a reset draws from."""
         return self._tasks.ids
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[str, dict[str, Any]]:
+        """Do what ``PivotEnv.reset`` does; ``info["sandbox_level"]`` tells the isolation in use."""
+        observation, info = super().reset(seed=seed, options=options)
+        return observation, {**info, "sandbox_level": self._sandbox.level}
 
     def render(self) -> Any:
         """Return the transcript, as text (``ansi``) or as pixels (``rgb_array``).
@@ -281,12 +287,7 @@ class CodingEnv(PivotEnv):
         self._places = list(state["places"])
 
     def _state_digest(self) -> str:
-        entries = (
-            f"{entry.path}\0{entry.kind}\0{entry.mode}\0{entry.content}\n"
-            for entry in self._sandbox.save().files
-            if not any(part in _CACHES for part in entry.path.split("/"))
-        )
-        return sha256("".join(entries).encode("utf-8", errors="surrogateescape"))
+        return workspace_digest(self._sandbox)
 
     def _task_hash(self, task_id: str) -> str:
         if task_id not in self._tasks:

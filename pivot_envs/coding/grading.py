@@ -6,7 +6,7 @@ from pathlib import PurePosixPath
 
 from pivot_envs.coding.task import CodingTask
 from pivot_envs.coding.workspace import Workspace
-from pivot_envs.errors import SandboxError, SnapshotError
+from pivot_envs.errors import SandboxError, SnapshotError, UnsavableError
 from pivot_envs.sandbox.base import FileEntry, Sandbox, SandboxState
 
 _STEERS_TESTS = re.compile(
@@ -59,14 +59,18 @@ def grade(sandbox: Sandbox, task: CodingTask, workspace: Workspace, timeout_s: f
 
     Exit codes do not count: a test passes only if the run reports it by name.
 
+    Files that cannot be saved pass no test.
+
     Raises:
         SandboxError: The sandbox failed.
     """
+    named = (*task.fail_to_pass, *task.pass_to_pass)
     try:
         sandbox.load(graded_state(sandbox.save(), workspace))
+    except UnsavableError:
+        return Verdict(named, len(named))
     except SnapshotError as error:
         raise SandboxError(f"the graded files cannot be put in place: {error}") from error
-    named = (*task.fail_to_pass, *task.pass_to_pass)
     report = sandbox.run_tests(named, timeout_s=timeout_s)
     failing = tuple(test for test in named if report.outcomes.get(test) != "passed")
     return Verdict(failing, len(named))

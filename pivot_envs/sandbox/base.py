@@ -106,7 +106,11 @@ class Sandbox(ABC):
 
     @abstractmethod
     def save(self) -> SandboxState:
-        """Save workspace and shell; nothing is disturbed."""
+        """Save workspace and shell; nothing is disturbed.
+
+        Raises:
+            UnsavableError: Commands left a workspace that no state can hold.
+        """
 
     @abstractmethod
     def load(self, state: SandboxState) -> None:

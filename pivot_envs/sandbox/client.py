@@ -5,7 +5,8 @@ from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pivot_envs.errors import SandboxError, SnapshotError
+from pivot_envs.errors import SandboxError, SnapshotError, UnsavableError
+from pivot_envs.sandbox.agent.bounds import Entry, check_entries
 from pivot_envs.sandbox.agent.frames import Channel
 from pivot_envs.sandbox.base import CommandResult, FileEntry, Sandbox, SandboxState, TestReport
 from pivot_envs.sandbox.pytest_command import pytest_words
@@ -105,8 +106,15 @@ class AgentSandbox(Sandbox):
         are not saved (a load makes a file of its own of each name); nor are files outside the
         workspace and running processes. What a background process writes meanwhile is saved as it
         was at some moment of the save, each file by itself.
+
+        Raises:
+            UnsavableError: Commands left a workspace that no state can hold.
         """
-        header, blobs = self._ask({"op": "save", "forget": self._must_forget})
+        header, blobs = self._ask(
+            {"op": "save", "forget": self._must_forget}, expected=("unsavable",)
+        )
+        if "error" in header:
+            raise UnsavableError(f"the workspace cannot be saved: {header['error']}")
         if self._must_forget:
             self._entries, self._sorted = {}, None
             self._must_forget = False
@@ -129,6 +137,10 @@ class AgentSandbox(Sandbox):
             SnapshotError: A blob is missing, a path is none, or the loaded workspace differs from
                 the state. The box can still load another state.
         """
+        try:
+            check_entries({e.path: Entry(e.kind, e.mode, e.content) for e in state.files})
+        except ValueError as error:
+            raise SnapshotError(f"the state cannot be loaded: {error}") from error
         self._take_blobs(state)
         entries = [(entry.path, entry.kind, entry.mode, entry.content) for entry in state.files]
         request = {"op": "load", "entries": entries, "shell": _sendable(state.shell)}

@@ -1,24 +1,34 @@
 """EmbeddedSandbox, a box made of Linux namespaces; needs no daemon and no image."""
 
 import contextlib
+import logging
 import os
 import shutil
 import socket
 import subprocess
-import tempfile
 import weakref
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 from pivot_envs.errors import SandboxError, SandboxUnavailableError
 from pivot_envs.sandbox.agent.frames import Channel
 from pivot_envs.sandbox.base import WORKSPACE
 from pivot_envs.sandbox.client import AgentSandbox
-from pivot_envs.sandbox.layout import Interpreter, find_interpreter, root_layout
+from pivot_envs.sandbox.folders import make_folder, spare_uid
+from pivot_envs.sandbox.layout import (
+    Interpreter,
+    find_interpreter,
+    isolated_paths,
+    root_layout,
+    shared_paths,
+)
 
 START_TIMEOUT_S = 30.0
+
+LEVELS = ("namespaces", "landlock", "rlimits")
+"""Isolation levels, best first."""
 
 _PROGRAM = "import sys; sys.path.insert(0, sys.argv[1]); from agent.launcher import main; main()"
 _FOLDER = Path(__file__).parent
@@ -28,6 +38,8 @@ _PROGRAMS = ("warm.py", "code_cache.py")
 # Far from the numbers that distributions give to people and services.
 _AGENT_UID, _COMMAND_UID = 61183, 61182
 _INSIDE_UID = 1000
+
+_logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +76,6 @@ class EmbeddedSandbox(AgentSandbox):
     - At level ``rlimits``: reading and writing what the user can, and the network.
     """
 
-    levels: ClassVar[tuple[str, ...]] = ("namespaces", "rlimits")
-    """Isolation levels to try, best first."""
-
     def __init__(
         self,
         *,
@@ -75,6 +84,7 @@ class EmbeddedSandbox(AgentSandbox):
         max_file_mb: int = 64,
         max_output_bytes: int = 20_000,
         unsafe: bool = False,
+        level: str | None = None,
     ) -> None:
         """Prepare a box; nothing is started before ``start``.
 
@@ -84,41 +94,56 @@ class EmbeddedSandbox(AgentSandbox):
             max_file_mb: Largest file that a command can write.
             max_output_bytes: Output kept of a command; the middle of more is left out.
             unsafe: Accept running commands without isolation where none can be had.
+            level: The only level to try; by default the best that the machine allows is taken.
 
         Raises:
-            ValueError: A limit is below 1.
+            ValueError: A limit is below 1, or there is no such level.
         """
         super().__init__()
         self._limits = _Limits(memory_limit_mb, max_processes, max_file_mb, max_output_bytes)
         if min(memory_limit_mb, max_processes, max_file_mb, max_output_bytes) < 1:
             raise ValueError(f"every limit must be at least 1, got {self._limits}")
+        if level is not None and level not in LEVELS:
+            raise ValueError(f"level must be None or one of {LEVELS}, got {level!r}")
         self._unsafe = unsafe
+        self._levels = LEVELS if level is None else (level,)
         self._finalizer: weakref.finalize[..., EmbeddedSandbox] | None = None
 
     def _open(self) -> tuple[Channel, str]:
-        interpreter = find_interpreter()
+        interpreter = self._interpreter()
         tried: list[str] = []
-        for level in self.levels:
+        for level in self._levels:
             if level == "rlimits" and not self._unsafe:
+                tried.append("rlimits: it isolates nothing and needs unsafe=True")
                 continue
             try:
-                return self._launch(level, interpreter), level
+                channel = self._launch(level, interpreter)
             except SandboxUnavailableError as error:
                 tried.append(f"{level}: {error}")
+                continue
+            _logger.info("a box started at level %s (%s)", level, "; ".join(tried) or "the best")
+            return channel, level
         raise SandboxUnavailableError(
             f"no isolation level works here ({'; '.join(tried)}). Allow unprivileged user "
             "namespaces (sysctl user.max_user_namespaces, kernel.unprivileged_userns_clone, "
-            "kernel.apparmor_restrict_unprivileged_userns), run as root, or pass unsafe=True to "
-            "run commands without isolation"
+            "kernel.apparmor_restrict_unprivileged_userns), run as root, use Linux 6.2 or newer "
+            "with Landlock, or pass unsafe=True to run commands without isolation"
         )
+
+    def _interpreter(self) -> Interpreter:
+        """Return the Python that commands and test runs use."""
+        return find_interpreter()
 
     def _shut(self) -> None:
         if self._finalizer is not None:
             self._finalizer()
 
     def _launch(self, level: str, interpreter: Interpreter) -> Channel:
-        folder = _make_folders(interpreter) if level == "rlimits" else ""
-        config = self._config(level, interpreter, folder)
+        if level == "namespaces":
+            config = self._isolated_config(interpreter)
+        else:
+            config = self._shared_config(level, interpreter)
+        folder = str(config["folder"])
         ours, theirs = socket.socketpair()
         arguments = [interpreter.base, "-I", "-S", "-c", _PROGRAM, str(_FOLDER)]
         with theirs:
@@ -145,52 +170,67 @@ class EmbeddedSandbox(AgentSandbox):
             raise kind(str(answer["error"]))
         return channel
 
-    def _config(self, level: str, interpreter: Interpreter, folder: str) -> Mapping[str, Any]:
-        isolated = level == "namespaces"
+    def _isolated_config(self, interpreter: Interpreter) -> Mapping[str, Any]:
+        """Return what the agent is told at level ``namespaces``."""
         is_root = os.geteuid() == 0
-        scratch = f"{folder}/tmp" if folder else "/tmp"
-        inside = _INSIDE_UID if isolated else _COMMAND_UID
         layout = root_layout(interpreter, _INSIDE_UID, self._limits.memory_mb * _MEGABYTE)
         return {
             "programs": _PROGRAMS,
+            "folder": "",
             "layout": layout,
+            "paths": isolated_paths(),
             "agent": (0, _AGENT_UID) if is_root else (_INSIDE_UID, os.geteuid()),
             "command": (_INSIDE_UID, _COMMAND_UID) if is_root else None,
             "box": {
-                "level": level,
-                "workspace": f"{folder}{WORKSPACE}",
-                "scratch": scratch,
-                "runtime": f"{folder}/run" if folder else "/run/agent",
-                "command_ids": (inside, inside) if is_root else None,
-                "environment": interpreter.environment(scratch),
-                "python": interpreter.python,
-                "memory_limit_bytes": self._limits.memory_mb * _MEGABYTE,
-                "max_processes": self._limits.processes,
-                "max_file_bytes": self._limits.file_mb * _MEGABYTE,
-                "max_output_bytes": self._limits.output_bytes,
-                "kept_paths": layout["read_only"],
+                **self._box_values("namespaces", interpreter, "/tmp", layout),
+                "workspace": WORKSPACE,
+                "runtime": "/run/agent",
+                "command_ids": (_INSIDE_UID, _INSIDE_UID) if is_root else None,
             },
         }
 
+    def _shared_config(self, level: str, interpreter: Interpreter) -> Mapping[str, Any]:
+        """Return what the agent is told at the levels that share the machine's file system.
 
-def _make_folders(interpreter: Interpreter) -> str:
-    """Return a new folder with the parts of a box that has no mounts.
+        Raises:
+            SandboxUnavailableError: There is no place for the box, or commands could not reach
+                the interpreter.
+        """
+        is_root = os.geteuid() == 0
+        if is_root and not interpreter.is_open_to_all():
+            raise SandboxUnavailableError(
+                f"as root, commands run as an unprivileged user, who cannot reach "
+                f"{interpreter.base}: install Python where every user can read it"
+            )
+        uid = spare_uid() if is_root else None
+        folder = make_folder(uid)
+        layout = root_layout(interpreter, _INSIDE_UID, self._limits.memory_mb * _MEGABYTE)
+        return {
+            "programs": _PROGRAMS,
+            "folder": folder,
+            "paths": shared_paths(layout, folder) if level == "landlock" else None,
+            "box": {
+                **self._box_values(level, interpreter, f"{folder}/tmp", layout),
+                "workspace": f"{folder}{WORKSPACE}",
+                "runtime": f"{folder}/run",
+                "command_ids": None if uid is None else (uid, uid),
+            },
+        }
 
-    Raises:
-        SandboxUnavailableError: Commands could not reach the interpreter.
-    """
-    is_root = os.geteuid() == 0
-    if is_root and not interpreter.is_open_to_all():
-        raise SandboxUnavailableError(
-            f"as root, commands run as an unprivileged user, who cannot reach {interpreter.base}"
-        )
-    folder = Path(tempfile.mkdtemp(prefix="pivot-"))
-    folder.chmod(0o755)
-    for name in ("tmp", "workspace", "run"):
-        (folder / name).mkdir()
-        if is_root and name != "run":
-            os.chown(folder / name, _COMMAND_UID, _COMMAND_UID)
-    return str(folder)
+    def _box_values(
+        self, level: str, interpreter: Interpreter, scratch: str, layout: Mapping[str, Any]
+    ) -> Mapping[str, Any]:
+        return {
+            "level": level,
+            "scratch": scratch,
+            "environment": interpreter.environment(scratch),
+            "python": interpreter.python,
+            "memory_limit_bytes": self._limits.memory_mb * _MEGABYTE,
+            "max_processes": self._limits.processes,
+            "max_file_bytes": self._limits.file_mb * _MEGABYTE,
+            "max_output_bytes": self._limits.output_bytes,
+            "kept_paths": layout["read_only"],
+        }
 
 
 def _end(process: subprocess.Popen[bytes], sock: socket.socket, folder: str) -> None:
@@ -198,10 +238,11 @@ def _end(process: subprocess.Popen[bytes], sock: socket.socket, folder: str) -> 
     with contextlib.suppress(OSError):
         sock.shutdown(socket.SHUT_RDWR)
     sock.close()
-    try:
-        process.wait(5.0)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
+    for stop in (process.terminate, process.kill):
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(5.0)
+            break
+        stop()
+    process.wait()
     if folder:
         shutil.rmtree(folder, ignore_errors=True)

@@ -4,7 +4,7 @@ import importlib.util
 import os
 import stat
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,8 @@ from typing import Any
 _SYSTEM_FOLDERS = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
 _PACKAGE = str(Path(__file__).resolve().parents[1])
 _SYSTEM_FILES = ("/etc/ld.so.cache", "/etc/alternatives", "/etc/localtime")
+_SHARED_FILES = ("/etc/passwd", "/etc/group", "/etc/hosts", "/etc/nsswitch.conf")
+_DEVICES = tuple(f"/dev/{name}" for name in ("null", "zero", "full", "random", "urandom"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +110,54 @@ def root_layout(interpreter: Interpreter, uid: int, tmpfs_bytes: int) -> Mapping
         ],
         "tmpfs_bytes": tmpfs_bytes,
     }
+
+
+def isolated_paths() -> Mapping[str, Sequence[str]]:
+    """Return what commands may use where the box has a file system of its own."""
+    return {
+        "read": ["/"],
+        "write": ["/workspace", "/tmp", "/dev/shm"],
+        "devices": _DEVICES,
+    }
+
+
+def shared_paths(layout: Mapping[str, Any], folder: str) -> Mapping[str, Sequence[str]]:
+    """Return what commands may use of the machine's own file system.
+
+    Args:
+        layout: The file system that a box of its own would have.
+        folder: The box's folder, with ``workspace``, ``tmp`` and ``run`` in it.
+    """
+    read, listed = ["/proc", f"{folder}/run", *_SHARED_FILES], []
+    for path in layout["read_only"]:
+        hidden = [name for name in layout["hidden"] if _is_within(name, [path])]
+        if hidden:
+            kept, passed = _around(Path(path), Path(hidden[0]))
+            read += kept
+            listed += passed
+        else:
+            read.append(path)
+    return {
+        "read": read,
+        "listed": listed,
+        "write": [f"{folder}/workspace", f"{folder}/tmp"],
+        "devices": _DEVICES,
+    }
+
+
+def _around(folder: Path, hidden: Path) -> tuple[list[str], list[str]]:
+    """Return everything beside the way from a folder to a hidden one, and the way itself.
+
+    Rules can only add to what may be read. Links are left out: it is their targets that count.
+    """
+    kept: list[str] = []
+    passed: list[str] = []
+    while folder != hidden:
+        passed.append(str(folder))
+        way = folder / hidden.relative_to(folder).parts[0]
+        kept += [str(item) for item in folder.iterdir() if item != way and not item.is_symlink()]
+        folder = way
+    return kept, passed
 
 
 def _is_within(path: str, folders: list[str]) -> bool:

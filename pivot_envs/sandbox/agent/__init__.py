@@ -6,10 +6,15 @@ one framed stream.
 frames.py      messages: a JSON header and raw blobs
 namespaces.py  the launcher: from a plain process to the first process of an isolated box
 box.py         what the agent knows of its box: paths, users, limits
+guard.py       what is taken from every process that runs commands
+landlock.py    which paths they may use
+seccomp.py     which system calls they may make; syscalls.py has the numbers
 processes.py   starting, listing, freezing and ending processes
 mappings.py    files that change without a new time stamp
 output.py      what a command printed, bounded
 tree.py        the workspace as a whole: scanning and loading
+bounds.py      how much a saved workspace may hold
+removal.py     removing folders, however deep
 blobs.py       the file contents that the agent remembers
 files.py       single files of the workspace
 bash.py        one bash process that evaluates requests

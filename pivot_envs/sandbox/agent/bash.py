@@ -46,6 +46,10 @@ _DRIVER = (
 )
 
 
+MAX_ANSWER_BYTES = 16 * 1024 * 1024
+"""Most that bash may say about itself; one with larger variables is ended, and forgets them."""
+
+
 class BashError(Exception):
     """Bash does not do what it was asked."""
 
@@ -153,6 +157,8 @@ class Bash:
             if self._control in ready:
                 piece = _read_some(self._control)
                 answer += piece
+                if len(answer) > MAX_ANSWER_BYTES:
+                    raise BashError("bash says too much about itself")
                 if not piece:
                     watched.discard(self._control)
                 found = report.search(answer, max(0, len(answer) - 100))

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 WORKSPACE = "/workspace"
+SCRATCH = "/tmp"
 
 
 @dataclass(frozen=True)
@@ -14,7 +15,7 @@ class Box:
     """The agent's own description of its box."""
 
     level: str
-    """``namespaces`` or ``rlimits``."""
+    """``namespaces``, ``landlock`` or ``rlimits``."""
     workspace: str
     """Real path of the workspace; ``/workspace`` wherever mounts are possible."""
     scratch: str
@@ -45,6 +46,13 @@ class Box:
         if path == self.workspace or path.startswith(self.workspace + "/"):
             return WORKSPACE + path[len(self.workspace) :]
         return path
+
+    def shown(self, output: bytes) -> bytes:
+        """Return output in which the box's folders have the same names as in every other box."""
+        for real, inside in ((self.workspace, WORKSPACE), (self.scratch, SCRATCH)):
+            if real != inside:
+                output = output.replace(os.fsencode(real), os.fsencode(inside))
+        return output
 
     def is_kept(self, path: str) -> bool:
         """Tell whether a path is, or holds, a read-only mount."""

@@ -13,6 +13,9 @@ from typing import Any
 from . import namespaces
 from .box import Box
 from .frames import Channel
+from .guard import Guard
+from .landlock import Paths
+from .processes import Processes
 from .server import Server
 
 _PR_SET_CHILD_SUBREAPER = 36
@@ -26,25 +29,43 @@ def main() -> None:
     for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):
         signal.signal(number, signal.SIG_DFL)
     config, programs = channel.receive()
-    values = config["box"]
+    isolated = config["box"]["level"] == "namespaces"
     try:
-        first = _isolate(config) if values["level"] == "namespaces" else _contain(values)
+        first = _isolate(config) if isolated else _contain(config["box"])
+        if first:
+            _keep(first, _box(config["box"]), channel)
+        guard = _guard(config)
     except OSError as error:
         channel.send({"error": error.strerror or str(error), "kind": "unavailable"})
-        return
-    if first:
-        channel.close()
-        os._exit(os.waitstatus_to_exitcode(os.waitpid(first, 0)[1]) & 0xFF)
+        os._exit(1)
     try:
-        if values["level"] == "namespaces":
-            os.mkdir(values["runtime"])
-            namespaces.drop_capabilities()
+        if isolated:
+            os.mkdir(config["box"]["runtime"])
+        namespaces.hide_from_others()
         files = {name: programs[index] for index, name in enumerate(config["programs"])}
-        Server(_box(values), channel, files).serve()
+        Server(_box(config["box"]), channel, files, guard).serve()
     except Exception as error:
         channel.send({"error": f"{type(error).__name__}: {error}", "kind": "failure"})
     finally:
         os._exit(1)
+
+
+def _guard(config: dict[str, Any]) -> Guard:
+    """Return what commands get on top of their users and limits.
+
+    Raises:
+        OSError: The kernel does not have it.
+    """
+    isolated = config["box"]["level"] == "namespaces"
+    if isolated:
+        namespaces.drop_capabilities()
+    if config["paths"] is None:
+        return Guard()
+    paths = Paths(**{kind: tuple(names) for kind, names in config["paths"].items()})
+    own_user = config["box"]["command_ids"] is not None
+    guard = Guard.make(paths, isolated=isolated, own_user=own_user)
+    guard.check()
+    return guard
 
 
 def _isolate(config: dict[str, Any]) -> int:
@@ -63,12 +84,41 @@ def _isolate(config: dict[str, Any]) -> int:
 
 
 def _contain(values: dict[str, Any]) -> int:
-    """Become the reaper of every descendant; the least that can be had without namespaces."""
-    ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    """Fork the agent, below a process that ends what is left when the agent has ended.
+
+    Both are reapers of every descendant; it is the least that can be had without namespaces.
+
+    Returns:
+        0 in the agent, its process id in the parent.
+    """
     uid = values["command_ids"][0] if values["command_ids"] else os.getuid()
     # The kernel counts all processes of a user, not only those of this box.
     values["max_processes"] += _threads_of(uid)
-    return 0
+    _become_reaper()
+    agent = os.fork()
+    if agent == 0:
+        namespaces.die_with_parent(signal.SIGTERM)
+        _become_reaper()
+    return agent
+
+
+def _become_reaper() -> None:
+    ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def _keep(first: int, box: Box, channel: Channel) -> None:
+    """Wait for the end of the box's first process, as its parent; then end this one.
+
+    A first process with a process namespace takes all others with it, whatever ends it. Without
+    one they become children of this process, which ends them.
+    """
+    namespaces.hide_from_others()
+    if box.level == "namespaces":
+        channel.close()
+        os._exit(os.waitstatus_to_exitcode(os.waitpid(first, 0)[1]) & 0xFF)
+    signal.signal(signal.SIGTERM, lambda *_: os.kill(first, signal.SIGKILL))
+    os.waitpid(first, 0)
+    Processes(box, channel.fileno(), Guard()).end_box()
 
 
 def _threads_of(uid: int) -> int:

@@ -69,9 +69,14 @@ def checked(name: str, *arguments: object) -> int:
     return result
 
 
-def die_with_parent() -> None:
-    """Have the kernel kill this process when its parent ends."""
-    checked("prctl", _PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
+def die_with_parent(number: int = signal.SIGKILL) -> None:
+    """Have the kernel send this process a signal when its parent ends."""
+    checked("prctl", _PR_SET_PDEATHSIG, int(number), 0, 0, 0)
+
+
+def hide_from_others() -> None:
+    """Keep other processes of the same user from this one's memory, descriptors and environment."""
+    checked("prctl", _PR_SET_DUMPABLE, 0, 0, 0, 0)
 
 
 def mount(source: str, target: str, kind: str = "", flags: int = 0, options: str = "") -> None:
@@ -197,7 +202,7 @@ def drop_capabilities() -> None:
     mask = sum(1 << capability for capability in _AGENT_CAPABILITIES)
     header = struct.pack("=Ii", 0x20080522, 0)
     checked("capset", header, struct.pack("=6I", mask, mask, 0, 0, 0, 0))
-    checked("prctl", _PR_SET_DUMPABLE, 0, 0, 0, 0)
+    hide_from_others()
 
 
 class _IdentityWriter:

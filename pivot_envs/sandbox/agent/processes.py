@@ -14,6 +14,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import NoReturn
 
 from .box import Box
+from .guard import Guard
 from .mappings import mapped_inodes
 
 _PR_CAPBSET_DROP = 24
@@ -29,9 +30,13 @@ ProcessKey = tuple[int, int]
 class Processes:
     """The processes below the agent; the agent reaps every orphan."""
 
-    def __init__(self, box: Box, host_descriptor: int) -> None:
-        """Install the child signal; the end of ``host_descriptor`` ends the box."""
+    def __init__(self, box: Box, host_descriptor: int, guard: Guard) -> None:
+        """Install the child signal; the end of ``host_descriptor`` ends the box.
+
+        Every program is started under ``guard``.
+        """
         self.box = box
+        self._guard = guard
         self.exit_statuses: dict[int, int] = {}
         self._watched: set[int] = set()
         self._host = host_descriptor
@@ -41,6 +46,9 @@ class Processes:
             os.set_blocking(descriptor, False)
         signal.signal(signal.SIGCHLD, lambda *_: None)
         signal.set_wakeup_fd(self._wake_write, warn_on_full_buffer=False)
+        if os.getpid() != 1:
+            # The first process of a process namespace is beyond such signals, and needs none.
+            signal.signal(signal.SIGTERM, lambda *_: self.end_box())
 
     def spawn(
         self,
@@ -68,11 +76,12 @@ class Processes:
         pid = os.fork()
         if pid == 0:
             try:
-                _place_descriptors(descriptors)
                 os.chdir(directory)
                 self._limit()
                 if not as_agent:
                     self._drop_privileges()
+                self._guard.enter()
+                _place_descriptors(descriptors)
                 os.execve(program, list(arguments), dict(environment))
             finally:
                 os._exit(127)

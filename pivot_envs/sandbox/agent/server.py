@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NoReturn
 
+from .bounds import BoundsError, Entry
 from .box import Box
 from .files import Files
-from .frames import Channel
+from .frames import MAX_BLOB_BYTES, Channel
+from .guard import Guard
 from .processes import Processes
+from .removal import remove
 from .runner import Runner, RunnerError
 from .shell import Shell, ShellError
-from .tree import Entry, Tree, differences
+from .tree import Tree, differences
 
 Answer = tuple[dict[str, Any], Sequence[bytes]]
 
@@ -22,15 +26,29 @@ Answer = tuple[dict[str, Any], Sequence[bytes]]
 class Server:
     """Serves one host: shell, workspace and test runs of one box."""
 
-    def __init__(self, box: Box, channel: Channel, programs: Mapping[str, bytes]) -> None:
-        """Prepare; ``programs`` are the files of the warm interpreter, by name."""
+    def __init__(
+        self, box: Box, channel: Channel, programs: Mapping[str, bytes], guard: Guard
+    ) -> None:
+        """Prepare.
+
+        Args:
+            box: What this box is like.
+            channel: Leads to the host.
+            programs: The files of the warm interpreter, by name.
+            guard: What is taken from everything that runs in the box.
+        """
         self._box = box
         self._channel = channel
-        self._processes = Processes(box, channel.fileno())
+        self._processes = Processes(box, channel.fileno(), guard)
         self._shell = Shell(box, self._processes)
         self._runner = Runner(box, self._processes, programs)
         self._files = Files(box.workspace, box.command_ids)
-        self._tree = Tree(box.workspace, box.command_ids, self._mapped_files)
+        self._tree = Tree(
+            box.workspace,
+            box.command_ids,
+            self._mapped_files,
+            min(box.memory_limit_bytes, MAX_BLOB_BYTES),
+        )
         self._sent: dict[str, Entry] = {}
         self._host_blobs: set[str] = set()
         self._operations: Mapping[str, Callable[[dict[str, Any], list[bytes]], Answer]] = {
@@ -61,6 +79,8 @@ class Server:
             return self._operations[header["op"]](header, blobs)
         except ValueError as error:
             return {"error": str(error), "kind": "value"}, ()
+        except BoundsError as error:
+            return {"error": str(error), "kind": "unsavable"}, ()
         except (OSError, ShellError, RunnerError, RecursionError, MemoryError) as error:
             return {"error": f"{type(error).__name__}: {error}", "kind": "failure"}, ()
 
@@ -75,7 +95,7 @@ class Server:
                 code, output = self._shell.run(header["command"], header["timeout_s"])
             else:
                 self._shell.note_exit_status(130 if code is None else code)
-        text = output.text()
+        text = self._box.shown(output.text())
         return {"exit_code": code, "omitted_bytes": output.omitted_bytes}, (text,)
 
     def _warm_request(self, words: Sequence[str]) -> dict[str, Any] | None:
@@ -171,43 +191,56 @@ class Server:
         return {}, ()
 
     def _load_tree(self, wanted: Mapping[str, Entry]) -> None:
-        current = self._tree.scan()
+        current = self._scan_or_clear()
         needed = self._tree.missing(wanted, current)
         self._channel.send({"needed": needed})
         blobs = self._channel.receive()[1]
         received = {name: blobs[index] for index, name in enumerate(needed)}
         self._host_blobs.update(e.content for e in wanted.values() if e.kind == "file")
-        self._tree.load(wanted, current, received)
-        self._sent = self._tree.scan()
+        try:
+            self._tree.load(wanted, current, received)
+            self._sent = self._tree.scan()
+        except BoundsError as error:
+            raise ValueError(str(error)) from error
+        except OSError as error:
+            if error.errno in _STATES_FAULT:
+                raise ValueError(f"the box cannot hold it: {error}") from error
+            raise
         wrong = differences(wanted, self._sent)
         if wrong:
             raise ValueError(f"the loaded workspace differs at {wrong[:5]}")
+
+    def _scan_or_clear(self) -> dict[str, Entry]:
+        """Return what the workspace holds, or empty it if commands left what no scan takes in."""
+        try:
+            return self._tree.scan()
+        except BoundsError:
+            self._tree.clear()
+            return {}
 
     def _empty_scratch(self) -> None:
         folders = [self._box.scratch]
         if self._box.level == "namespaces":
             folders.append("/dev/shm")
         for folder in folders:
-            with os.scandir(folder) as listing:
-                items = list(listing)
-            for item in items:
-                if not self._box.is_kept(item.path):
-                    _remove(item)
+            descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+            try:
+                for name in os.listdir(descriptor):
+                    if not self._box.is_kept(os.path.join(folder, name)):
+                        remove(name, descriptor)
+            finally:
+                os.close(descriptor)
 
     def _tests(self, header: dict[str, Any], _: list[bytes]) -> Answer:
         outcomes, timed_out, output = self._runner.run_tests(
             header["test_ids"], header["options"], header["timeout_s"]
         )
-        text = output.text()
+        text = self._box.shown(output.text())
         return {"outcomes": outcomes, "timed_out": timed_out}, (text,)
 
 
-def _remove(item: os.DirEntry[str]) -> None:
-    if item.is_dir(follow_symlinks=False):
-        shutil.rmtree(item.path, ignore_errors=True)
-    else:
-        with contextlib.suppress(OSError):
-            os.unlink(item.path)
+_STATES_FAULT = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.ENAMETOOLONG, errno.EINVAL)
+"""What loading says of a state that is too much for this box."""
 
 
 def _same_interpreter_settings(environment: Mapping[str, str], start: Mapping[str, str]) -> bool:

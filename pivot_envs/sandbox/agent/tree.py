@@ -9,22 +9,15 @@ import os
 import stat
 import time
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
 
 from .blobs import BlobStore
+from .bounds import BoundsError, Entry, Tally, check_entries
+from .removal import remove
 
 RACY_NS = 20_000_000
 """A file whose ctime is younger than this when it is hashed may change without a new stamp."""
 
 DEFAULT_ROOT_MODE = 0o755
-
-
-class Entry(NamedTuple):
-    """One entry of the workspace: ``file``, ``symlink`` or ``directory``."""
-
-    kind: str
-    mode: int
-    content: str
 
 
 class Tree:
@@ -35,6 +28,7 @@ class Tree:
         root: str,
         owner: tuple[int, int] | None,
         mapped_files: Callable[[], set[int] | None],
+        max_bytes: int,
     ) -> None:
         """Look after a folder.
 
@@ -43,7 +37,10 @@ class Tree:
             owner: User and group of new entries if they differ from ours.
             mapped_files: Returns the inodes whose content may change without a new time stamp, or
                 None if it can be any.
+            max_bytes: Most bytes of all files together that a scan takes in.
         """
+        self._max_bytes = max_bytes
+        self._tally = Tally(max_bytes)
         self.root = root
         self.owner = owner
         self.store = BlobStore()
@@ -54,7 +51,12 @@ class Tree:
         self._began_ns = 0
 
     def scan(self, fresh: dict[str, bytes] | None = None) -> dict[str, Entry]:
-        """Return every entry by path; ``fresh`` gets the blobs that had to be read."""
+        """Return every entry by path; ``fresh`` gets the blobs that had to be read.
+
+        Raises:
+            BoundsError: There is more than a state can hold, or something that cannot be read.
+        """
+        self._tally = Tally(self._max_bytes)
         found: dict[str, Entry] = {}
         stats: dict[str, tuple[tuple[int, ...], str]] = {}
         self._began_ns = time.time_ns()
@@ -66,10 +68,22 @@ class Tree:
             if mode != DEFAULT_ROOT_MODE:
                 found["."] = Entry("directory", mode, "")
             self._scan_directory(descriptor, "", found, stats, {} if fresh is None else fresh)
+        except PermissionError as error:
+            # Only an agent that shares its user with the commands meets modes that stop it.
+            raise BoundsError(f"{error.filename!r} cannot be read: {error.strerror}") from error
         finally:
             os.close(descriptor)
         self._stats = stats
         return found
+
+    def clear(self) -> None:
+        """Remove everything, whatever it is."""
+        descriptor = os.open(self.root, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            for name in os.listdir(descriptor):
+                remove(name, descriptor)
+        finally:
+            os.close(descriptor)
 
     def forget(self) -> None:
         """Trust no earlier scan: the next one reads every file."""
@@ -95,7 +109,7 @@ class Tree:
         Raises:
             ValueError: A path leaves the workspace, lies in no folder, or its content is missing.
         """
-        _check_paths(wanted)
+        check_entries(wanted)
         self._remove_unwanted(wanted)
         for path in sorted(wanted):
             entry = wanted[path]
@@ -153,13 +167,17 @@ class Tree:
         status = os.stat(name, dir_fd=descriptor, follow_symlinks=False)
         kind = stat.S_IFMT(status.st_mode)
         if kind == stat.S_IFREG:
+            self._tally.add(path, size=status.st_size)
             content = self._hash(descriptor, name, path, status, stats, fresh)
             if status.st_nlink > 1:
                 self._linked.add(path)
             found[path] = Entry("file", stat.S_IMODE(status.st_mode), content)
         elif kind == stat.S_IFLNK:
-            found[path] = Entry("symlink", 0, os.readlink(name, dir_fd=descriptor))
+            target = os.readlink(name, dir_fd=descriptor)
+            self._tally.add(path, target=target)
+            found[path] = Entry("symlink", 0, target)
         elif kind == stat.S_IFDIR:
+            self._tally.add(path)
             inner = os.open(name, _DIRECTORY, dir_fd=descriptor)
             try:
                 found[path] = Entry("directory", stat.S_IMODE(status.st_mode), "")
@@ -196,28 +214,24 @@ class Tree:
         return content
 
     def _remove_unwanted(self, wanted: Mapping[str, Entry]) -> None:
-        def remove(descriptor: int, prefix: str, everything: bool) -> None:
+        def visit(descriptor: int, prefix: str) -> None:
             with os.scandir(descriptor) as listing:
                 entries = list(listing)
             for item in entries:
                 path = prefix + item.name
-                expected = None if everything else wanted.get(path)
-                if not item.is_dir(follow_symlinks=False):
-                    if expected is None or expected.kind != _kind_of(item):
-                        os.unlink(item.name, dir_fd=descriptor)
-                    continue
-                is_doomed = expected is None or expected.kind != "directory"
-                inner = os.open(item.name, _DIRECTORY, dir_fd=descriptor)
-                try:
-                    remove(inner, path + "/", is_doomed)
-                finally:
-                    os.close(inner)
-                if is_doomed:
-                    os.rmdir(item.name, dir_fd=descriptor)
+                expected = wanted.get(path)
+                if expected is None or expected.kind != _kind_of(item):
+                    remove(item.name, descriptor)
+                elif expected.kind == "directory":
+                    inner = os.open(item.name, _DIRECTORY, dir_fd=descriptor)
+                    try:
+                        visit(inner, path + "/")
+                    finally:
+                        os.close(inner)
 
         descriptor = os.open(self.root, os.O_RDONLY | os.O_DIRECTORY)
         try:
-            remove(descriptor, "", False)
+            visit(descriptor, "")
         finally:
             os.close(descriptor)
 
@@ -263,19 +277,9 @@ _REPLACED = (errno.ELOOP, errno.ENOTDIR, errno.ENXIO, errno.EINVAL, errno.ESTALE
 def _kind_of(item: os.DirEntry[str]) -> str:
     if item.is_symlink():
         return "symlink"
+    if item.is_dir(follow_symlinks=False):
+        return "directory"
     return "file" if item.is_file(follow_symlinks=False) else "other"
-
-
-def _check_paths(wanted: Mapping[str, Entry]) -> None:
-    for path in wanted:
-        if path == ".":
-            continue
-        parts = path.split("/")
-        if any(part in ("", ".", "..") for part in parts) or "\0" in path:
-            raise ValueError(f"{path!r} is no path below the workspace")
-        parent = path.rpartition("/")[0]
-        if parent and (parent not in wanted or wanted[parent].kind != "directory"):
-            raise ValueError(f"{path!r} lies in {parent!r}, which is no folder of the state")
 
 
 def differences(expected: Mapping[str, Entry], found: Mapping[str, Entry]) -> list[str]:

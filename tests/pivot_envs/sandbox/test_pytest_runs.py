@@ -151,7 +151,7 @@ def test_a_test_run_that_takes_too_long_is_ended(project: Sandbox) -> None:
     report = project.run_tests(["tests/test_slow.py"], timeout_s=1.5)
     assert report.timed_out
     assert report.outcomes == {"tests/test_slow.py::test_a": "passed"}
-    assert project.run("pgrep -u 1000 -c python", timeout_s=5).output == "0\n"
+    assert project.run("pgrep -u $(id -u) -c python", timeout_s=5).output == "0\n"
 
 
 def test_processes_left_by_tests_are_ended(project: Sandbox) -> None:
@@ -159,7 +159,7 @@ def test_processes_left_by_tests_are_ended(project: Sandbox) -> None:
     project.write_file("tests/test_left.py", text)
     report = project.run_tests(["tests/test_left.py"], timeout_s=30)
     assert set(report.outcomes.values()) == {"passed"}
-    assert project.run("pgrep -c sleep", timeout_s=5).output == "0\n"
+    assert project.run("pgrep -cU $(id -u) sleep", timeout_s=5).output == "0\n"
 
 
 def test_the_agents_shell_does_not_reach_into_a_test_run(project: Sandbox) -> None:

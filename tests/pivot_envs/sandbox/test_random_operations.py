@@ -145,8 +145,8 @@ class RandomOperations(RuleBasedStateMachine):
             node, file = self.tree[path], quoted(path)
             node.content = fill * len(node.content)
             self.run(
-                f"touch -r {file} /tmp/stamp; {printed(node.content)} >{file}; "
-                f"touch -d '2001-01-01' {file}; touch -r /tmp/stamp {file}"
+                f"touch -r {file} $TMPDIR/stamp; {printed(node.content)} >{file}; "
+                f"touch -d '2001-01-01' {file}; touch -r $TMPDIR/stamp {file}"
             )
 
     @rule(index=INDEX, size=st.sampled_from((0, 1, 4096, 5000, 200_000)), is_cut=st.booleans())

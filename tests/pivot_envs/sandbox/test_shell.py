@@ -13,7 +13,9 @@ def output_of(box: Sandbox, command: str, timeout_s: float = 10.0) -> str:
 
 
 def test_the_shell_starts_in_the_workspace_as_an_unprivileged_user(box: Sandbox) -> None:
-    assert output_of(box, "pwd; id -u; echo $HOME") == "/workspace\n1000\n/tmp\n"
+    assert output_of(box, "pwd; echo $HOME; (($(id -u) == 0)) || echo user") == (
+        "/workspace\n/tmp\nuser\n"
+    )
 
 
 def test_variables_folder_and_functions_survive_between_commands(box: Sandbox) -> None:
@@ -99,13 +101,13 @@ def test_a_timeout_returns_what_was_printed_and_keeps_the_shell(box: Sandbox) ->
 )
 def test_a_timeout_ends_every_process_of_the_command(box: Sandbox, command: str) -> None:
     assert box.run(command, timeout_s=0.3).timed_out
-    assert output_of(box, "pgrep -c 'sleep|python' -u 1000 || true") == "0\n"
+    assert output_of(box, "pgrep -c 'sleep|python' -u $(id -u) || true") == "0\n"
 
 
 def test_a_timeout_spares_processes_of_earlier_commands(box: Sandbox) -> None:
     box.run("sleep 32 &", timeout_s=5)
     assert box.run("sleep 31", timeout_s=0.3).timed_out
-    assert output_of(box, "pgrep -a sleep | cut -d' ' -f2-") == "sleep 32\n"
+    assert output_of(box, "pgrep -aU $(id -u) sleep | cut -d' ' -f2-") == "sleep 32\n"
 
 
 def test_a_fork_bomb_is_bounded_and_ended(box: Sandbox) -> None:

@@ -1,0 +1,85 @@
+"""Bounds, how much a saved workspace may hold: what commands make beyond them is not saved."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import NamedTuple
+
+MAX_DEPTH = 200
+"""Folders above an entry."""
+
+MAX_PATH_BYTES = 3000
+MAX_ENTRIES = 200_000
+MAX_NAME_BYTES = 32 * 1024 * 1024
+"""All paths and link targets together."""
+
+
+class Entry(NamedTuple):
+    """One entry of the workspace: ``file``, ``symlink`` or ``directory``."""
+
+    kind: str
+    mode: int
+    content: str
+
+
+class BoundsError(Exception):
+    """The workspace holds more than can be saved."""
+
+
+class Tally:
+    """What has been counted of a workspace so far."""
+
+    def __init__(self, max_bytes: int) -> None:
+        """Allow ``max_bytes`` of file contents, each file counted by its size."""
+        self._max_bytes = max_bytes
+        self._entries = 0
+        self._name_bytes = 0
+        self._bytes = 0
+
+    def add(self, path: str, *, target: str = "", size: int = 0) -> None:
+        """Count an entry.
+
+        Raises:
+            BoundsError: It is one too many, or too deep.
+        """
+        text = os.fsencode(path)
+        self._entries += 1
+        self._name_bytes += len(text) + len(os.fsencode(target))
+        self._bytes += size
+        if path.count("/") > MAX_DEPTH or len(text) > MAX_PATH_BYTES:
+            raise BoundsError(
+                f"{path[:40]}... lies deeper than {MAX_DEPTH} folders, or is too long"
+            )
+        if self._entries > MAX_ENTRIES or self._name_bytes > MAX_NAME_BYTES:
+            raise BoundsError(
+                f"there are more than {MAX_ENTRIES} files, or their names are too long"
+            )
+        if self._bytes > self._max_bytes:
+            raise BoundsError(f"the files are larger than {self._max_bytes} bytes together")
+
+
+def check_entries(wanted: Mapping[str, Entry]) -> None:
+    """Check the entries of a state that is to be loaded.
+
+    Raises:
+        ValueError: A path leaves the workspace or lies in no folder, an entry is of no known kind
+            or mode, or there is more than a workspace may hold.
+    """
+    tally = Tally(0)
+    for path, entry in wanted.items():
+        if entry.kind not in ("file", "symlink", "directory") or not 0 <= entry.mode <= 0o7777:
+            raise ValueError(f"{path!r} has no known kind and mode: {entry.kind!r}, {entry.mode!r}")
+        if path == ".":
+            if entry.kind != "directory":
+                raise ValueError("the workspace itself must be a folder")
+            continue
+        try:
+            tally.add(path, target=entry.content)
+        except BoundsError as error:
+            raise ValueError(str(error)) from error
+        if any(part in ("", ".", "..") for part in path.split("/")) or "\0" in path + entry.content:
+            raise ValueError(f"{path!r} is no path below the workspace")
+        parent = path.rpartition("/")[0]
+        if parent and (parent not in wanted or wanted[parent].kind != "directory"):
+            raise ValueError(f"{path!r} lies in {parent!r}, which is no folder of the state")
