@@ -5,6 +5,7 @@ one framed stream.
 
 frames.py      messages: a JSON header and raw blobs
 namespaces.py  the launcher: from a plain process to the first process of an isolated box
+container.py   the same, where an engine has made a container
 box.py         what the agent knows of its box: paths, users, limits
 processes.py   starting, listing, freezing and ending processes
 mappings.py    files that change without a new time stamp
