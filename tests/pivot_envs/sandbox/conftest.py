@@ -1,29 +1,40 @@
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from pivot_envs.errors import SandboxUnavailableError
-from pivot_envs.sandbox.base import SandboxState
+from pivot_envs.sandbox.base import Sandbox, SandboxState
+from pivot_envs.sandbox.docker import DockerSandbox
 from pivot_envs.sandbox.embedded import EmbeddedSandbox
 
 EMPTY = SandboxState((), "", {})
 
 
-@pytest.fixture(scope="module")
-def shared_box() -> Iterator[EmbeddedSandbox]:
-    sandbox = EmbeddedSandbox()
+@pytest.fixture(
+    scope="module", params=["embedded", pytest.param("docker", marks=pytest.mark.docker)]
+)
+def make_box(request: pytest.FixtureRequest) -> Callable[..., Sandbox]:
+    """Return a function that makes boxes of one kind; skip where there can be none."""
+    if request.param == "docker":
+        image = request.getfixturevalue("docker_image")
+        return lambda **limits: DockerSandbox(image=image, **limits)
     try:
-        sandbox.start()
+        with EmbeddedSandbox():
+            return EmbeddedSandbox
     except SandboxUnavailableError as error:
         pytest.skip(str(error))
-    with sandbox:
+
+
+@pytest.fixture(scope="module")
+def shared_box(make_box: Callable[..., Sandbox]) -> Iterator[Sandbox]:
+    with make_box() as sandbox:
         yield sandbox
 
 
 @pytest.fixture
-def box(shared_box: EmbeddedSandbox) -> EmbeddedSandbox:
+def box(shared_box: Sandbox) -> Sandbox:
     shared_box.start()
     shared_box.load(EMPTY)
     return shared_box
