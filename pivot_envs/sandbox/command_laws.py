@@ -70,11 +70,11 @@ def _check_outside(trial: Trial) -> None:
 
 
 def _check_clipped(trial: Trial) -> None:
-    result = trial.run("seq 1 1000000")
+    result = trial.run("seq 1 100000")
     assert result.output.startswith("1\n2\n"), f"the head is {result.output[:20]!r}"
-    assert result.output.endswith("999999\n1000000\n"), f"the tail is {result.output[-20:]!r}"
+    assert result.output.endswith("99999\n100000\n"), f"the tail is {result.output[-20:]!r}"
     kept = len(re.sub(r"\n\[\.\.\. .*\n", "", result.output))
-    whole = sum(len(str(number)) + 1 for number in range(1, 1000001))
+    whole = len("\n".join(map(str, range(1, 100_001)))) + 1
     assert abs(kept + result.omitted_bytes - whole) < 100, (
         f"{kept} bytes kept and {result.omitted_bytes} omitted of {whole}"
     )

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,8 @@ IMAGE_LABEL = "pivot_envs.image"
 """On every image that this project builds."""
 
 REQUEST_TIMEOUT_S = 60
+
+_DEFAULT_HOST = "unix:///var/run/docker.sock"
 
 _HOW_TO_START = (
     "Start one (sudo systemctl start docker; in a clone of this project: "
@@ -78,10 +81,14 @@ def connect() -> Any:
         raise SandboxUnavailableError(
             "Docker boxes need the package docker: pip install 'pivotrl-envs[docker]'"
         ) from error
+    place = os.environ.get("DOCKER_HOST") or _DEFAULT_HOST
     try:
+        if place.startswith("unix://"):
+            # A client that cannot connect leaves its socket to the garbage collector.
+            with socket.socket(socket.AF_UNIX) as probe:
+                probe.connect(place.removeprefix("unix://"))
         return docker.APIClient(version="auto", timeout=REQUEST_TIMEOUT_S, **kwargs_from_env())
     except (docker.errors.DockerException, OSError) as error:
-        place = os.environ.get("DOCKER_HOST") or "the default socket"
         raise SandboxUnavailableError(
             f"no Docker engine answers at {place} ({error}). {_HOW_TO_START}"
         ) from error
