@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pivot_envs.errors import InfraError
 from pivot_envs.sandbox.docker import DEFAULT_IMAGE
 from pivot_envs.sandbox.image import build_image
+from pivot_envs.sandbox.leftovers import prune
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -17,9 +18,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "build-image", help="make a Docker image from this machine's Python and common programs"
     )
     build.add_argument("name", nargs="?", default=DEFAULT_IMAGE, help="default: %(default)s")
+    commands.add_parser("prune", help="remove the containers of processes that have ended")
     options = parser.parse_args(arguments)
     try:
-        print(f"built {options.name}: {build_image(options.name)}")
+        if options.command == "prune":
+            found = prune()
+            print(f"removed {len(found.removed)} containers, kept {len(found.kept)} in use")
+        else:
+            print(f"built {options.name}: {build_image(options.name)}")
     except InfraError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

@@ -54,26 +54,30 @@ class DockerSandbox(AgentSandbox):
         Raises:
             ValueError: A limit is too low.
         """
-        super().__init__()
-        self._image = image
-        self._limits = Limits(
-            memory_bytes=memory_bytes,
-            processes=pids_limit,
-            file_bytes=max_file_bytes,
-            output_bytes=max_output_bytes,
-            cpus=cpus,
-            network=network,
-        )
-        if memory_bytes < _LEAST_MEMORY_BYTES:
-            raise ValueError(
-                f"memory_bytes must be at least {_LEAST_MEMORY_BYTES}, got {memory_bytes}"
+        super().__init__(
+            Limits(
+                memory_bytes=memory_bytes,
+                processes=pids_limit,
+                file_bytes=max_file_bytes,
+                output_bytes=max_output_bytes,
+                cpus=cpus,
+                network=network,
             )
+        )
+        self._image = image
         self._container: Container | None = None
 
     @property
     def container_id(self) -> str:
         """The container's id; empty unless the box runs."""
         return "" if self._container is None else self._container.id
+
+    def _check_limits(self, limits: Limits) -> None:
+        if limits.memory_bytes < _LEAST_MEMORY_BYTES:
+            raise ValueError(
+                f"a Docker box needs memory_bytes of at least {_LEAST_MEMORY_BYTES}, "
+                f"got {limits.memory_bytes}"
+            )
 
     def _open(self) -> tuple[Channel, str]:
         self._container = Container(self._image, self._limits)

@@ -8,7 +8,6 @@ import subprocess
 import tempfile
 import weakref
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -17,6 +16,7 @@ from pivot_envs.sandbox.agent.frames import Channel
 from pivot_envs.sandbox.base import WORKSPACE
 from pivot_envs.sandbox.client import AgentSandbox
 from pivot_envs.sandbox.layout import Interpreter, find_interpreter, root_layout
+from pivot_envs.sandbox.limits import Limits
 
 START_TIMEOUT_S = 30.0
 
@@ -28,14 +28,6 @@ _PROGRAMS = ("warm.py", "code_cache.py")
 # Far from the numbers that distributions give to people and services.
 _AGENT_UID, _COMMAND_UID = 61183, 61182
 _INSIDE_UID = 1000
-
-
-@dataclass(frozen=True, slots=True)
-class _Limits:
-    memory_mb: int
-    processes: int
-    file_mb: int
-    output_bytes: int
 
 
 class EmbeddedSandbox(AgentSandbox):
@@ -88,12 +80,23 @@ class EmbeddedSandbox(AgentSandbox):
         Raises:
             ValueError: A limit is below 1.
         """
-        super().__init__()
-        self._limits = _Limits(memory_limit_mb, max_processes, max_file_mb, max_output_bytes)
-        if min(memory_limit_mb, max_processes, max_file_mb, max_output_bytes) < 1:
-            raise ValueError(f"every limit must be at least 1, got {self._limits}")
+        super().__init__(
+            Limits(
+                memory_bytes=memory_limit_mb * _MEGABYTE,
+                processes=max_processes,
+                file_bytes=max_file_mb * _MEGABYTE,
+                output_bytes=max_output_bytes,
+            )
+        )
         self._unsafe = unsafe
         self._finalizer: weakref.finalize[..., EmbeddedSandbox] | None = None
+
+    def _check_limits(self, limits: Limits) -> None:
+        if limits.network != "none" or limits.cpus is not None:
+            raise ValueError(
+                "an embedded box has no network and does not limit processor time, got the limits "
+                f"network={limits.network!r} and cpus={limits.cpus}; use sandbox='docker'"
+            )
 
     def _open(self) -> tuple[Channel, str]:
         interpreter = find_interpreter()
@@ -150,7 +153,7 @@ class EmbeddedSandbox(AgentSandbox):
         is_root = os.geteuid() == 0
         scratch = f"{folder}/tmp" if folder else "/tmp"
         inside = _INSIDE_UID if isolated else _COMMAND_UID
-        layout = root_layout(interpreter, _INSIDE_UID, self._limits.memory_mb * _MEGABYTE)
+        layout = root_layout(interpreter, _INSIDE_UID, self._limits.memory_bytes)
         return {
             "programs": _PROGRAMS,
             "layout": layout,
@@ -164,9 +167,9 @@ class EmbeddedSandbox(AgentSandbox):
                 "command_ids": (inside, inside) if is_root else None,
                 "environment": interpreter.environment(scratch),
                 "python": interpreter.python,
-                "memory_limit_bytes": self._limits.memory_mb * _MEGABYTE,
+                "memory_limit_bytes": self._limits.memory_bytes,
                 "max_processes": self._limits.processes,
-                "max_file_bytes": self._limits.file_mb * _MEGABYTE,
+                "max_file_bytes": self._limits.file_bytes,
                 "max_output_bytes": self._limits.output_bytes,
                 "kept_paths": layout["read_only"],
             },

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
+from pivot_envs.errors import SnapshotError
+
 _MEGABYTE = 1024 * 1024
 
 
@@ -53,6 +55,24 @@ class Limits:
             if not isinstance(value, kinds) or isinstance(value, bool):
                 raise ValueError(f"the limit {name} cannot be {value!r:.60}")
         return cls(**data)
+
+    def restored(self, saved: Mapping[str, Any] | None) -> "Limits":
+        """Return the limits of a snapshot, where ``self`` is what may be given at most.
+
+        Older snapshots name none and get these.
+
+        Raises:
+            SnapshotError: They give more: no snapshot, of whatever origin, may decide that.
+            ValueError: They are no limits.
+        """
+        limits = self if saved is None else self.from_json(saved)
+        wider = {name: getattr(limits, name) for name in limits.excess(self)}
+        if wider:
+            raise SnapshotError(
+                f"the snapshot was taken under wider limits than this environment's: {wider}; "
+                f"make the environment with limits={wider} to resume it"
+            )
+        return limits
 
     def excess(self, allowed: "Limits") -> list[str]:
         """Return the names of the limits that give more than ``allowed`` does."""
