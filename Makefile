@@ -65,5 +65,5 @@ $(TRAIN): $(VENV)/.created pyproject.toml constraints.txt
 	@touch $@
 
 $(DEV): $(VENV)/.created pyproject.toml constraints.txt
-	$(INSTALL) -e '.[train,dev]'
+	$(INSTALL) -e '.[train,docker,dev]'
 	@touch $@ $(TRAIN)

@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 from pivot_envs.coding.env import CodingEnv
 from pivot_envs.coding.task import CodingTask
 from pivot_envs.sandbox.base import CommandResult, Sandbox, SandboxState, TestReport
+from pivot_envs.sandbox.choice import SandboxChoice
+from pivot_envs.sandbox.limits import Limits
 
 
 class UnrecordedRunError(Exception):
@@ -29,6 +31,14 @@ class RecordedSandbox(Sandbox):
     def level(self) -> str:
         """Nothing runs in here."""
         return "recorded"
+
+    @property
+    def limits(self) -> Limits:
+        """Nothing is used in here."""
+        return Limits()
+
+    def set_limits(self, limits: Limits) -> None:
+        """Do nothing."""
 
     def start(self) -> None:
         """Do nothing."""
@@ -92,7 +102,7 @@ class RehearsalEnv(CodingEnv):
         super().__init__(tasks=tasks, max_output_chars=max_output_chars)
         self._records = records
 
-    def _make_sandbox(self, unsafe: bool) -> Sandbox:
+    def _make_sandbox(self, choice: SandboxChoice) -> Sandbox:
         return RecordedSandbox()
 
     def _begin(self, task_id: str | None) -> tuple[str, str]:

@@ -18,7 +18,7 @@ from pivot_envs.coding.workspace import Workspace
 from pivot_envs.core import PivotEnv, ToolResult
 from pivot_envs.errors import ActionError, InfraError, SandboxUnavailableError, SnapshotError
 from pivot_envs.sandbox.base import FileEntry, Sandbox, SandboxState
-from pivot_envs.sandbox.embedded import EmbeddedSandbox
+from pivot_envs.sandbox.choice import SandboxChoice
 from pivot_envs.tools import ToolCall
 
 _VIEW_LINES = 100
@@ -33,11 +33,11 @@ class CodingEnv(PivotEnv):
     Episode end: ``submit`` terminates; ``max_turns`` or a failure of the sandbox truncates.
 
     A snapshot holds files (content, mode, symlinks, deletions, empty folders) and shell state
-    (cwd, variables, functions, options); background processes end at a restore.
+    (cwd, variables, functions, options) and the box's limits, for a box of any kind; background
+    processes end at a restore.
 
-    The workspace holds no trace of the answer, but the box shows the machine's Python and
-    ``/usr``: a copy of the task's package there, such as one that setuptools brings along, can
-    be read by the agent.
+    The workspace holds no trace of the answer, but an embedded box shows the machine's Python and
+    ``/usr``, and with them any copy of the task's package, such as one in setuptools.
     """
 
     metadata: dict[str, Any] = {  # noqa: RUF012
@@ -46,7 +46,7 @@ class CodingEnv(PivotEnv):
     }
     tools = TOOLS
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, all that gym.make can be told
         self,
         *,
         tasks: str | None = None,
@@ -56,6 +56,9 @@ class CodingEnv(PivotEnv):
         max_output_chars: int = 4000,
         command_timeout_s: float = 30.0,
         render_mode: str | None = None,
+        sandbox: str = "embedded",
+        image: str | None = None,
+        limits: Mapping[str, Any] | None = None,
         unsafe: bool = False,
     ) -> None:
         """Create the environment; the sandbox starts at the first reset.
@@ -65,33 +68,34 @@ class CodingEnv(PivotEnv):
             split: Only tasks of this split: ``train``, ``test`` or ``unseen``.
             task_ids: Only these tasks.
             max_turns: Turns until an episode is truncated and graded as it stands.
-            max_output_chars: Longest observation of a tool, in characters; the middle of longer
-                ones is left out.
+            max_output_chars: Longest observation of a tool; the middle of longer ones is left out.
             command_timeout_s: Seconds after which a command's process tree is killed.
             render_mode: ``human`` prints, ``ansi`` returns text, ``rgb_array`` draws a terminal.
+            sandbox: ``embedded`` or ``docker``.
+            image: Docker image; by default what ``python -m pivot_envs.sandbox build-image`` makes.
+            limits: What commands may use, as far as it differs from ``sandbox.limits.Limits``.
             unsafe: Go on without isolation where the machine allows none.
 
         Raises:
             TaskError: The task file is missing or damaged, or no task is left.
-            ValueError: A limit is not positive, or the render mode is unknown.
+            ValueError: A limit is not positive, or a name is unknown.
         """
         if max_output_chars < 1 or command_timeout_s <= 0:
-            raise ValueError(
-                "max_output_chars and command_timeout_s must be positive, "
-                f"got {max_output_chars} and {command_timeout_s}"
-            )
+            got = f"{max_output_chars} and {command_timeout_s}"
+            raise ValueError(f"max_output_chars and command_timeout_s must be positive, got {got}")
         super().__init__(max_turns=max_turns, render_mode=render_mode)
         self._tasks = TaskSet(tasks, split=split, task_ids=task_ids)
         self._max_output_chars = max_output_chars
         self._command_timeout_s = command_timeout_s
-        self._sandbox = self._make_sandbox(unsafe)
+        self._choice = SandboxChoice.of(sandbox, image, limits, unsafe)
+        self._sandbox = self._make_sandbox(self._choice)
         self._terminal = Terminal()
         self._hint = ""
         self._viewed_path: str | None = None
         self._places: list[str] = []
 
-    def _make_sandbox(self, unsafe: bool) -> Sandbox:
-        return EmbeddedSandbox(unsafe=unsafe)
+    def _make_sandbox(self, choice: SandboxChoice) -> Sandbox:
+        return choice.make()
 
     @property
     def task(self) -> CodingTask:
@@ -111,10 +115,7 @@ class CodingEnv(PivotEnv):
         return observation, {**info, "sandbox_level": self._sandbox.level}
 
     def render(self) -> Any:
-        """Return the transcript, as text (``ansi``) or as pixels (``rgb_array``).
-
-        In the ``human`` mode every turn is printed as it happens, and this does nothing.
-        """
+        """Return the transcript: text (``ansi``), pixels (``rgb_array``) or None (``human``)."""
         if self.render_mode == "rgb_array":
             return self._terminal.draw(self.messages)
         if self.render_mode == "ansi":
@@ -128,12 +129,11 @@ class CodingEnv(PivotEnv):
 
     def sample_action(self) -> str:
         """Draw a plausible action with the action space's generator, for tests."""
-        buggy = self.task.mutation.path
         calls = (
             ToolCall("view", {}),
             ToolCall("bash", {"command": "ls; export SEEN=$((SEEN + 1)); echo $SEEN"}),
             ToolCall("bash", {"command": "mkdir -p notes/empty; echo a >> notes/a.txt; cd notes"}),
-            ToolCall("edit", {"path": buggy, "start": 1, "end": 0, "text": "# a comment"}),
+            ToolCall("edit", {"path": self.task.mutation.path, "start": 1, "end": 0, "text": "#"}),
             ToolCall("bash", {}),
         )
         return calls[int(self.action_space.np_random.integers(len(calls)))].as_text()
@@ -144,6 +144,7 @@ class CodingEnv(PivotEnv):
         elif task_id not in self._tasks:
             raise ValueError(f"unknown task_id {task_id!r}; env.unwrapped.task_ids lists them")
         task = self._tasks[task_id]
+        self._sandbox.set_limits(self._choice.limits)
         self._load_sandbox(self._tasks.workspace(task).with_bug(task))
         self._hint = task.issue
         self._viewed_path = None
@@ -237,11 +238,9 @@ class CodingEnv(PivotEnv):
     def _submit(self) -> ToolResult:
         task = self.task
         verdict = grade(self._sandbox, task, self._workspace(), self._command_timeout_s)
-        counts = f"{verdict.total - len(verdict.failing)} of {verdict.total} tests pass"
+        text = f"submitted: {verdict.total - len(verdict.failing)} of {verdict.total} tests pass"
         reward = 1.0 if verdict.is_solved else 0.0
-        return ToolResult(
-            f"submitted: {counts}", reward, terminated=True, facts=frozenset({"submitted"})
-        )
+        return ToolResult(text, reward, terminated=True, facts=frozenset({"submitted"}))
 
     def _score_unfinished(self) -> tuple[float, str | None]:
         try:
@@ -273,6 +272,7 @@ class CodingEnv(PivotEnv):
         state = {
             "files": [[entry.path, entry.kind, entry.mode, entry.content] for entry in saved.files],
             "shell": saved.shell,
+            "limits": self._sandbox.limits.as_json(),
             "hint": self._hint,
             "viewed_path": self._viewed_path,
             "places": self._places,
@@ -280,6 +280,7 @@ class CodingEnv(PivotEnv):
         return state, saved.blobs
 
     def _load(self, task_id: str, state: Mapping[str, Any], blobs: Mapping[str, bytes]) -> None:
+        self._sandbox.set_limits(self._choice.limits.restored(state.get("limits")))
         files = tuple(FileEntry(*entry) for entry in state["files"])
         self._load_sandbox(SandboxState(files=files, shell=state["shell"], blobs=blobs))
         self._hint = state["hint"]

@@ -5,6 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from pivot_envs.sandbox.limits import Limits
+
 WORKSPACE = "/workspace"
 """Where the workspace lies inside the box."""
 
@@ -71,6 +73,19 @@ class Sandbox(ABC):
     @abstractmethod
     def level(self) -> str:
         """The isolation in use, such as ``namespaces``; empty before ``start``."""
+
+    @property
+    @abstractmethod
+    def limits(self) -> Limits:
+        """What commands may use; a snapshot of an environment names it."""
+
+    @abstractmethod
+    def set_limits(self, limits: Limits) -> None:
+        """Use these limits from now on; a running box that has others is closed.
+
+        Raises:
+            ValueError: A box of this kind cannot keep them.
+        """
 
     @abstractmethod
     def start(self) -> None:

@@ -9,6 +9,7 @@ from pivot_envs.errors import SandboxError, SnapshotError, UnsavableError
 from pivot_envs.sandbox.agent.bounds import Entry, check_entries
 from pivot_envs.sandbox.agent.frames import Channel
 from pivot_envs.sandbox.base import CommandResult, FileEntry, Sandbox, SandboxState, TestReport
+from pivot_envs.sandbox.limits import Limits
 from pivot_envs.sandbox.pytest_command import pytest_words
 from pivot_envs.snapshot import sha256
 
@@ -25,8 +26,14 @@ class AgentSandbox(Sandbox):
     A subclass starts the box in ``_open`` and ends it in ``_shut``.
     """
 
-    def __init__(self) -> None:
-        """Prepare; nothing is started before ``start``."""
+    def __init__(self, limits: Limits) -> None:
+        """Prepare; nothing is started before ``start``.
+
+        Raises:
+            ValueError: A box of this kind cannot keep the limits.
+        """
+        self._check_limits(limits)
+        self._limits = limits
         self._channel: Channel | None = None
         self._level = ""
         self._entries: dict[str, FileEntry] = {}
@@ -39,6 +46,22 @@ class AgentSandbox(Sandbox):
     def level(self) -> str:
         """The isolation in use; empty before ``start``."""
         return self._level
+
+    @property
+    def limits(self) -> Limits:
+        """What commands may use."""
+        return self._limits
+
+    def set_limits(self, limits: Limits) -> None:
+        """Use these limits from now on; a running box that has others is closed.
+
+        Raises:
+            ValueError: A box of this kind cannot keep them.
+        """
+        self._check_limits(limits)
+        if limits != self._limits:
+            self.close()
+            self._limits = limits
 
     def start(self) -> None:
         """Start the box with an empty workspace; does nothing if it runs.
@@ -195,6 +218,10 @@ class AgentSandbox(Sandbox):
         if channel is not None:
             channel.close()
             self._shut()
+
+    @abstractmethod
+    def _check_limits(self, limits: Limits) -> None:
+        """Raise ValueError if a box of this kind cannot keep the limits."""
 
     @abstractmethod
     def _open(self) -> tuple[Channel, str]:

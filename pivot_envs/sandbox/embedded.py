@@ -8,7 +8,6 @@ import socket
 import subprocess
 import weakref
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +23,7 @@ from pivot_envs.sandbox.layout import (
     root_layout,
     shared_paths,
 )
+from pivot_envs.sandbox.limits import Limits
 
 START_TIMEOUT_S = 30.0
 
@@ -40,14 +40,6 @@ _AGENT_UID, _COMMAND_UID = 61183, 61182
 _INSIDE_UID = 1000
 
 _logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class _Limits:
-    memory_mb: int
-    processes: int
-    file_mb: int
-    output_bytes: int
 
 
 class EmbeddedSandbox(AgentSandbox):
@@ -99,15 +91,26 @@ class EmbeddedSandbox(AgentSandbox):
         Raises:
             ValueError: A limit is below 1, or there is no such level.
         """
-        super().__init__()
-        self._limits = _Limits(memory_limit_mb, max_processes, max_file_mb, max_output_bytes)
-        if min(memory_limit_mb, max_processes, max_file_mb, max_output_bytes) < 1:
-            raise ValueError(f"every limit must be at least 1, got {self._limits}")
+        super().__init__(
+            Limits(
+                memory_bytes=memory_limit_mb * _MEGABYTE,
+                processes=max_processes,
+                file_bytes=max_file_mb * _MEGABYTE,
+                output_bytes=max_output_bytes,
+            )
+        )
         if level is not None and level not in LEVELS:
             raise ValueError(f"level must be None or one of {LEVELS}, got {level!r}")
         self._unsafe = unsafe
         self._levels = LEVELS if level is None else (level,)
         self._finalizer: weakref.finalize[..., EmbeddedSandbox] | None = None
+
+    def _check_limits(self, limits: Limits) -> None:
+        if limits.network != "none" or limits.cpus is not None:
+            raise ValueError(
+                "an embedded box has no network and does not limit processor time, got the limits "
+                f"network={limits.network!r} and cpus={limits.cpus}; use sandbox='docker'"
+            )
 
     def _open(self) -> tuple[Channel, str]:
         interpreter = self._interpreter()
@@ -173,7 +176,7 @@ class EmbeddedSandbox(AgentSandbox):
     def _isolated_config(self, interpreter: Interpreter) -> Mapping[str, Any]:
         """Return what the agent is told at level ``namespaces``."""
         is_root = os.geteuid() == 0
-        layout = root_layout(interpreter, _INSIDE_UID, self._limits.memory_mb * _MEGABYTE)
+        layout = root_layout(interpreter, _INSIDE_UID, self._limits.memory_bytes)
         return {
             "programs": _PROGRAMS,
             "folder": "",
@@ -204,7 +207,7 @@ class EmbeddedSandbox(AgentSandbox):
             )
         uid = spare_uid() if is_root else None
         folder = make_folder(uid)
-        layout = root_layout(interpreter, _INSIDE_UID, self._limits.memory_mb * _MEGABYTE)
+        layout = root_layout(interpreter, _INSIDE_UID, self._limits.memory_bytes)
         return {
             "programs": _PROGRAMS,
             "folder": folder,
@@ -225,9 +228,9 @@ class EmbeddedSandbox(AgentSandbox):
             "scratch": scratch,
             "environment": interpreter.environment(scratch),
             "python": interpreter.python,
-            "memory_limit_bytes": self._limits.memory_mb * _MEGABYTE,
+            "memory_limit_bytes": self._limits.memory_bytes,
             "max_processes": self._limits.processes,
-            "max_file_bytes": self._limits.file_mb * _MEGABYTE,
+            "max_file_bytes": self._limits.file_bytes,
             "max_output_bytes": self._limits.output_bytes,
             "kept_paths": layout["read_only"],
         }

@@ -1,7 +1,13 @@
+import contextlib
+import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
+from pivot_envs.errors import SandboxUnavailableError
+from pivot_envs.sandbox import image
+from pivot_envs.sandbox.engine import connect
 from pivot_envs.snapshot import Message, Snapshot, sha256
 
 
@@ -24,3 +30,18 @@ def make_snapshot() -> Callable[..., Snapshot]:
         )
 
     return make
+
+
+@pytest.fixture(scope="session")
+def docker_image() -> str:
+    """Return the name of an image of this very Python and builder; skip without an engine."""
+    try:
+        engine = connect()
+    except SandboxUnavailableError as error:
+        pytest.skip(str(error))
+    builder = f"{sys.version} {pytest.__version__} {Path(image.__file__).read_text()}"
+    name = f"pivotrl-envs-tests:{sha256(builder.encode())[:16]}"
+    with contextlib.closing(engine):
+        if not engine.images(name):
+            image.build_image(name)
+    return name

@@ -5,6 +5,7 @@ one framed stream.
 
 frames.py      messages: a JSON header and raw blobs
 namespaces.py  the launcher: from a plain process to the first process of an isolated box
+container.py   the same, where an engine has made a container
 box.py         what the agent knows of its box: paths, users, limits
 guard.py       what is taken from every process that runs commands
 landlock.py    which paths they may use

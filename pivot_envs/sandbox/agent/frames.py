@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-import socket
 import struct
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 MAX_HEADER_BYTES = 256 * 1024 * 1024
 MAX_BLOB_BYTES = 2 * 1024 * 1024 * 1024
@@ -15,11 +14,30 @@ MAX_BLOB_BYTES = 2 * 1024 * 1024 * 1024
 _LENGTH = struct.Struct(">I")
 
 
-class Channel:
-    """One end of a stream socket that carries messages."""
+class Stream(Protocol):
+    """What a channel needs of a stream socket."""
 
-    def __init__(self, sock: socket.socket) -> None:
-        """Take over a connected stream socket."""
+    def fileno(self) -> int:
+        """Return a descriptor that shows the other end's end."""
+
+    def recv_into(self, buffer: memoryview) -> int:
+        """Read at least one byte; return how many, 0 at the end."""
+
+    def sendall(self, data: bytes) -> None:
+        """Write everything."""
+
+    def settimeout(self, timeout_s: float | None) -> None:
+        """Set how long reading and writing may take."""
+
+    def close(self) -> None:
+        """Close it."""
+
+
+class Channel:
+    """One end of a stream that carries messages."""
+
+    def __init__(self, sock: Stream) -> None:
+        """Take over a connected stream socket, or what behaves as one."""
         self.sock = sock
 
     def fileno(self) -> int:

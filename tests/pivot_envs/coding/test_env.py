@@ -10,6 +10,7 @@ from pivot_envs.coding.env import CodingEnv
 from pivot_envs.coding.task import read_tasks, write_tasks
 from pivot_envs.errors import SandboxError, SnapshotError, TaskError
 from pivot_envs.sandbox.base import CommandResult
+from pivot_envs.sandbox.choice import SandboxChoice
 from pivot_envs.sandbox.embedded import EmbeddedSandbox
 
 CLAMP = "tiny-1.0/clamp"
@@ -197,8 +198,8 @@ def test_a_machine_without_a_box_stops_the_reset(tiny_tasks: Path) -> None:
             raise SandboxError("broken")
 
     class BrokenEnv(CodingEnv):
-        def _make_sandbox(self, unsafe: bool) -> EmbeddedSandbox:
-            return BrokenBox(unsafe=unsafe)
+        def _make_sandbox(self, choice: SandboxChoice) -> EmbeddedSandbox:
+            return BrokenBox(unsafe=choice.unsafe)
 
     env = BrokenEnv(tasks=str(tiny_tasks))
     env.reset(seed=0)

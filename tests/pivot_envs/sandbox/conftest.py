@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from pivot_envs.errors import SandboxUnavailableError
-from pivot_envs.sandbox.base import SandboxState
+from pivot_envs.sandbox.base import Sandbox, SandboxState
+from pivot_envs.sandbox.docker import DockerSandbox
 from pivot_envs.sandbox.embedded import EmbeddedSandbox
 from pivot_envs.sandbox.layout import Interpreter, find_interpreter
 
@@ -62,20 +63,35 @@ class ReachableBox(EmbeddedSandbox):
         return reachable_interpreter()
 
 
-@pytest.fixture(scope="module", params=["namespaces", "landlock"])
+@pytest.fixture(
+    scope="module",
+    params=["namespaces", "landlock", pytest.param("docker", marks=pytest.mark.docker)],
+)
 def level(request: pytest.FixtureRequest) -> str:
     """The level of the box."""
     return str(request.param)
 
 
-MakeBox = Callable[..., EmbeddedSandbox]
+MakeBox = Callable[..., Sandbox]
 
 
 @pytest.fixture(scope="module")
-def make_box(level: str) -> MakeBox:
+def make_box(level: str, request: pytest.FixtureRequest) -> MakeBox:
     """Return boxes of the level, not started; the test is skipped where there can be none."""
+    if level == "docker":
+        image = request.getfixturevalue("docker_image")
+        return lambda **limits: DockerSandbox(image=image, **limits)
+    return _embedded_boxes(level)
 
-    def make(**limits: int) -> EmbeddedSandbox:
+
+@pytest.fixture(scope="module", params=["namespaces", "landlock"])
+def make_embedded_box(request: pytest.FixtureRequest) -> MakeBox:
+    """Return embedded boxes of each level, not started."""
+    return _embedded_boxes(request.param)
+
+
+def _embedded_boxes(level: str) -> MakeBox:
+    def make(**limits: int) -> Sandbox:
         kind = EmbeddedSandbox if level == "namespaces" else ReachableBox
         return kind(level=level, **limits)
 
@@ -88,13 +104,13 @@ def make_box(level: str) -> MakeBox:
 
 
 @pytest.fixture(scope="module")
-def shared_box(make_box: MakeBox) -> Iterator[EmbeddedSandbox]:
+def shared_box(make_box: MakeBox) -> Iterator[Sandbox]:
     with make_box() as sandbox:
         yield sandbox
 
 
 @pytest.fixture
-def box(shared_box: EmbeddedSandbox) -> EmbeddedSandbox:
+def box(shared_box: Sandbox) -> Sandbox:
     shared_box.start()
     shared_box.load(EMPTY)
     return shared_box

@@ -288,6 +288,7 @@ def run_machine(box: Sandbox, operations: int) -> None:
         sys.stdout.write(f"{dict(counts)}, {len(mismatches)} mismatches {mismatches[:3]}\n")
 
 
+@pytest.mark.timeout(600)
 def test_what_random_operations_leave_comes_back_exactly(box: Sandbox) -> None:
     run_machine(box, 200)
 

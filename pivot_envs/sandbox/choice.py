@@ -1,0 +1,61 @@
+"""SandboxChoice, which kind of box an environment uses, and how it is set up."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from pivot_envs.sandbox.base import Sandbox
+from pivot_envs.sandbox.docker import DEFAULT_IMAGE, DockerSandbox
+from pivot_envs.sandbox.embedded import EmbeddedSandbox
+from pivot_envs.sandbox.limits import Limits
+
+SANDBOXES = ("embedded", "docker")
+
+
+@dataclass(frozen=True, slots=True)
+class SandboxChoice:
+    """A kind of box by its name.
+
+    Raises:
+        ValueError: The name is unknown, or an argument is none of that kind's.
+    """
+
+    name: str = "embedded"
+    """``embedded`` or ``docker``."""
+    image: str | None = None
+    """Image of a Docker box; by default the one that ``build-image`` makes."""
+    limits: Limits = field(default_factory=Limits)
+    """What commands may use."""
+    unsafe: bool = False
+    """Whether an embedded box may run with weaker isolation where it finds none."""
+
+    @classmethod
+    def of(
+        cls, name: str, image: str | None, limits: Mapping[str, Any] | None, unsafe: bool
+    ) -> "SandboxChoice":
+        """Return a choice; ``limits`` are those that differ from the defaults.
+
+        Raises:
+            ValueError: As above, or a limit is unknown or out of range.
+        """
+        return cls(name, image, Limits.from_json({**Limits().as_json(), **(limits or {})}), unsafe)
+
+    def __post_init__(self) -> None:
+        if self.name not in SANDBOXES:
+            raise ValueError(f"sandbox must be one of {', '.join(SANDBOXES)}, got {self.name!r}")
+        if self.image is not None and self.name != "docker":
+            raise ValueError(
+                f"only a Docker box has an image: use sandbox='docker' for {self.image!r}"
+            )
+
+    def make(self) -> Sandbox:
+        """Return such a box, which is not started yet.
+
+        Raises:
+            ValueError: A box of this kind cannot keep the limits.
+        """
+        box: Sandbox = EmbeddedSandbox(unsafe=self.unsafe)
+        if self.name == "docker":
+            box = DockerSandbox(image=self.image or DEFAULT_IMAGE)
+        box.set_limits(self.limits)
+        return box

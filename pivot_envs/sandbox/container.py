@@ -1,0 +1,289 @@
+"""Container, a started Docker container in which the agent is ready to serve."""
+
+import contextlib
+import io
+import os
+import socket
+import time
+import weakref
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pivot_envs.errors import SandboxError, SandboxUnavailableError
+from pivot_envs.sandbox.agent.frames import Channel
+from pivot_envs.sandbox.base import WORKSPACE
+from pivot_envs.sandbox.engine import OWNER_LABEL, Owner, connect, translated
+from pivot_envs.sandbox.layout import Interpreter, isolated_paths
+from pivot_envs.sandbox.limits import Limits
+
+START_TIMEOUT_S = 60.0
+REMOVE_TIMEOUT_S = 20.0
+COMMAND_UID = 1000
+
+CAPABILITIES = (
+    *("CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID"),
+    *("KILL", "SETGID", "SETUID", "SETPCAP"),
+)
+"""What the agent needs to look after files and processes of another user; commands have none."""
+
+_AGENT_PROCESSES = 8
+_AGENT = Path(__file__).parent / "agent"
+_PROGRAMS = ("warm.py", "code_cache.py")
+_STDERR = 2
+_KEPT_ERROR_BYTES = 2000
+_NO_LIMIT = 1 << 20
+
+# The agent arrives on stdin: four bytes of length and a zip archive that commands cannot read.
+_BOOTSTRAP = """
+import os, sys
+if sys.version_info < (3, 9):
+    sys.exit("Python 3.9 or newer is needed in the image, it has " + sys.version.split()[0])
+def read(size):
+    data = b""
+    while len(data) < size:
+        piece = os.read(0, size - len(data))
+        if not piece:
+            os._exit(0)
+        data += piece
+    return data
+content = read(int.from_bytes(read(4), "big"))
+path = "/run/agent.zip"
+with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+    file.write(content)
+sys.path.insert(0, path)
+from agent.container import main
+main()
+"""
+
+
+class AttachStream:
+    """The attach connection of a container without a terminal, as a plain stream.
+
+    What comes from the container is framed: stdout is the stream, stderr is kept for messages.
+    """
+
+    def __init__(self, connection: Any) -> None:
+        """Take over what ``APIClient.attach_socket`` returned."""
+        self._connection = connection
+        # A TLS connection comes as the socket itself, a plain one as a reader of it.
+        self._sock: socket.socket = getattr(connection, "_sock", connection)
+        self._response = getattr(connection, "_response", None)
+        self._left = 0
+        self._errors = b""
+
+    def fileno(self) -> int:
+        """Return the connection's descriptor."""
+        return self._sock.fileno()
+
+    def recv_into(self, buffer: memoryview) -> int:
+        """Read at least one byte of stdout; return how many, 0 when the container has ended."""
+        while self._left == 0:
+            head = self._exactly(8)
+            if head is None:
+                return 0
+            size = int.from_bytes(head[4:], "big")
+            if head[0] == _STDERR:
+                self._errors = (self._errors + (self._exactly(size) or b""))[-_KEPT_ERROR_BYTES:]
+            else:
+                self._left = size
+        count = self._sock.recv_into(buffer[: self._left])
+        self._left -= count
+        return count
+
+    def sendall(self, data: bytes) -> None:
+        """Write to stdin."""
+        self._sock.sendall(data)
+
+    def settimeout(self, timeout_s: float | None) -> None:
+        """Set how long one read or write may take, in seconds."""
+        self._sock.settimeout(timeout_s)
+
+    def shutdown(self, how: int) -> None:
+        """End the connection, as a socket does."""
+        self._sock.shutdown(how)
+
+    def close(self) -> None:
+        """Close the connection; the engine then closes the container's stdin."""
+        with contextlib.suppress(OSError):
+            self._sock.shutdown(socket.SHUT_RDWR)
+        # From the outermost reader to the socket itself; each is closed without the next.
+        for one in (self._response, self._connection, self._sock):
+            if one is not None:
+                one.close()
+
+    def errors(self) -> str:
+        """Return the end of what came from stderr."""
+        return self._errors.decode("utf-8", "replace").strip()
+
+    def _exactly(self, size: int) -> bytes | None:
+        data = b""
+        while len(data) < size:
+            piece = self._sock.recv(size - len(data))
+            if not piece:
+                return None
+            data += piece
+        return data
+
+
+class Container:
+    """A container that belongs to this process; it is removed with this object, at the latest."""
+
+    def __init__(self, image: str, limits: Limits) -> None:
+        """Create and start it, and wait until its agent is ready.
+
+        Raises:
+            SandboxUnavailableError: There is no engine, or no such image.
+            SandboxError: The container does not come up.
+        """
+        engine = connect()
+        try:
+            environment = _image_environment(engine, image)
+            with translated(f"a container of {image} cannot be created"):
+                self.id: str = _create(engine, image, limits)
+        except BaseException:
+            engine.close()
+            raise
+        self.limits = limits
+        # The connections that end with the container.
+        ending = contextlib.ExitStack()
+        ending.callback(engine.close)
+        self._end = weakref.finalize(self, _end, engine, self.id, os.getpid(), ending)
+        try:
+            with translated(f"the container of {image} does not start"):
+                parameters = {"stdin": 1, "stdout": 1, "stderr": 1, "stream": 1}
+                stream = AttachStream(engine.attach_socket(self.id, parameters))
+                ending.callback(stream.close)
+                engine.start(self.id)
+            self.channel = Channel(stream)
+            _await_agent(self.channel, stream, _configuration(limits, environment))
+        except BaseException:
+            self._end()
+            raise
+
+    def remove(self) -> None:
+        """Remove it with everything in it; may be called twice."""
+        self._end()
+
+
+def _create(engine: Any, image: str, limits: Limits) -> str:
+    memory, nano_cpus = limits.memory_bytes, None
+    if limits.cpus is not None:
+        nano_cpus = round(limits.cpus * 1e9)
+    ids = f"uid={COMMAND_UID},gid={COMMAND_UID}"
+    # Together they leave room for processes when all are full: the limit counts both.
+    rooms = {
+        WORKSPACE: f"mode=755,{ids},size={memory // 2},nr_inodes=200000",
+        "/tmp": f"mode=1777,{ids},size={memory // 4},nr_inodes=200000",
+        "/run": "mode=755,size=16m",
+    }
+    host = engine.create_host_config(
+        network_mode=limits.network,
+        cap_drop=["ALL"],
+        cap_add=list(CAPABILITIES),
+        security_opt=["no-new-privileges"],
+        read_only=True,
+        tmpfs={path: f"rw,nosuid,nodev,exec,{options}" for path, options in rooms.items()},
+        shm_size=memory // 16,
+        ipc_mode="private",
+        mem_limit=memory,
+        memswap_limit=memory,
+        pids_limit=limits.processes + _AGENT_PROCESSES,
+        nano_cpus=nano_cpus,
+        auto_remove=True,
+    )
+    created = engine.create_container(
+        image,
+        entrypoint=["python3", "-I", "-S", "-c", _BOOTSTRAP],
+        command=[],
+        user="0:0",
+        hostname="sandbox",
+        working_dir="/",
+        stdin_open=True,
+        labels={OWNER_LABEL: Owner.current().text()},
+        host_config=host,
+    )
+    return str(created["Id"])
+
+
+def _image_environment(engine: Any, image: str) -> dict[str, str]:
+    import docker
+
+    try:
+        with translated(f"the image {image} cannot be looked at"):
+            found = engine.inspect_image(image)
+    except SandboxError as error:
+        if not isinstance(error.__cause__, docker.errors.ImageNotFound):
+            raise
+        raise SandboxUnavailableError(
+            f"the Docker engine has no image {image!r}; build one from this machine's Python: "
+            f"python -m pivot_envs.sandbox build-image {image}"
+        ) from error
+    pairs = (item.partition("=") for item in found["Config"].get("Env") or ())
+    return {name: value for name, _, value in pairs}
+
+
+def _configuration(limits: Limits, image_environment: Mapping[str, str]) -> dict[str, Any]:
+    standard = Interpreter("/usr/local/bin/python3", "", (), "").environment("/tmp")
+    path = image_environment.get("PATH", standard["PATH"])
+    return {
+        "programs": _PROGRAMS,
+        "paths": isolated_paths(),
+        "box": {
+            "level": "namespaces",
+            "workspace": WORKSPACE,
+            "scratch": "/tmp",
+            "runtime": "/run/agent",
+            "command_ids": (COMMAND_UID, COMMAND_UID),
+            "environment": {**image_environment, **standard, "PATH": path},
+            "memory_limit_bytes": limits.memory_bytes,
+            # The kernel would count the processes of this user in every other container too;
+            # the container's own limit bounds them.
+            "max_processes": _NO_LIMIT,
+            "max_file_bytes": limits.file_bytes,
+            "max_output_bytes": limits.output_bytes,
+        },
+    }
+
+
+def _await_agent(channel: Channel, stream: AttachStream, configuration: dict[str, Any]) -> None:
+    try:
+        stream.settimeout(START_TIMEOUT_S)
+        archive = _archive()
+        stream.sendall(len(archive).to_bytes(4, "big") + archive)
+        channel.send(configuration, [(_AGENT / name).read_bytes() for name in _PROGRAMS])
+        answer, _ = channel.receive(START_TIMEOUT_S)
+    except (EOFError, OSError, ValueError) as error:
+        reason = stream.errors() or repr(error)
+        raise SandboxError(f"the agent did not start in the container: {reason}") from error
+    if "error" in answer:
+        raise SandboxError(f"the agent did not start in the container: {answer['error']}")
+
+
+def _archive() -> bytes:
+    """Return the agent's folder as a zip archive."""
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as archive:
+        for path in sorted(_AGENT.glob("*.py")):
+            archive.write(path, f"agent/{path.name}")
+    return content.getvalue()
+
+
+def _end(engine: Any, container: str, pid: int, connections: contextlib.ExitStack) -> None:
+    """Remove a container, and wait until it is gone; the engine may be gone itself."""
+    if os.getpid() != pid:
+        return
+    import docker
+    import requests
+
+    with connections, contextlib.suppress(requests.exceptions.RequestException):
+        deadline = time.monotonic() + REMOVE_TIMEOUT_S
+        while time.monotonic() < deadline:
+            try:
+                engine.remove_container(container, force=True, v=True)
+            except docker.errors.NotFound:
+                return
+            except docker.errors.APIError:
+                # It is being removed already, as its agent has ended.
+                time.sleep(0.01)

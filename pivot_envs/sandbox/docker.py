@@ -1,0 +1,89 @@
+"""DockerSandbox, a box that is a container of a Docker engine; needs an engine and an image."""
+
+from pivot_envs.sandbox.agent.frames import Channel
+from pivot_envs.sandbox.client import AgentSandbox
+from pivot_envs.sandbox.container import Container
+from pivot_envs.sandbox.limits import Limits
+
+DEFAULT_IMAGE = "pivotrl-envs"
+
+_DEFAULT = Limits()
+_LEAST_MEMORY_BYTES = 64 * 1024 * 1024
+
+
+class DockerSandbox(AgentSandbox):
+    """A box in a container of its own, which lives as long as the box is started.
+
+    The container has no network unless one is named, a read-only root folder, ``/workspace`` and
+    ``/tmp`` in memory, no way to gain privileges, and limits on memory, processes and processor
+    time in sum. Commands run as the user 1000 without capabilities; the agent runs as the
+    container's root with the few that it needs to look after that user's files and processes.
+    The default seccomp and AppArmor profiles of the engine apply. The image needs bash, coreutils
+    and a ``python3`` (3.9 or newer) in its ``PATH``, with pytest for test runs; nothing is pulled.
+
+    What is **not** stopped: holes in the kernel, which all containers share; reading what the
+    image holds; and tested code that tampers, from inside, with the test run that it is part of.
+
+    Needs the extra ``docker``. The engine is the one that ``DOCKER_HOST`` names. When this process
+    ends, in whatever way, its containers end too; ``python -m pivot_envs.sandbox prune`` removes
+    what an engine could not.
+    """
+
+    def __init__(
+        self,
+        *,
+        image: str = DEFAULT_IMAGE,
+        memory_bytes: int = _DEFAULT.memory_bytes,
+        pids_limit: int = _DEFAULT.processes,
+        cpus: float | None = None,
+        network: str = "none",
+        max_file_bytes: int = _DEFAULT.file_bytes,
+        max_output_bytes: int = _DEFAULT.output_bytes,
+    ) -> None:
+        """Prepare a box; nothing is started before ``start``.
+
+        Args:
+            image: Name of an image that the engine has.
+            memory_bytes: Memory of the box in sum, files in memory included; at least 64 MiB.
+            pids_limit: Most processes and threads that commands may have at a time.
+            cpus: Processors' worth of time, such as 0.5; by default as much as there is.
+            network: ``none``, or the name of a network of the engine.
+            max_file_bytes: Largest file that a command can write.
+            max_output_bytes: Output kept of a command; the middle of more is left out.
+
+        Raises:
+            ValueError: A limit is too low.
+        """
+        super().__init__(
+            Limits(
+                memory_bytes=memory_bytes,
+                processes=pids_limit,
+                file_bytes=max_file_bytes,
+                output_bytes=max_output_bytes,
+                cpus=cpus,
+                network=network,
+            )
+        )
+        self._image = image
+        self._container: Container | None = None
+
+    @property
+    def container_id(self) -> str:
+        """The container's id; empty unless the box runs."""
+        return "" if self._container is None else self._container.id
+
+    def _check_limits(self, limits: Limits) -> None:
+        if limits.memory_bytes < _LEAST_MEMORY_BYTES:
+            raise ValueError(
+                f"a Docker box needs memory_bytes of at least {_LEAST_MEMORY_BYTES}, "
+                f"got {limits.memory_bytes}"
+            )
+
+    def _open(self) -> tuple[Channel, str]:
+        self._container = Container(self._image, self._limits)
+        return self._container.channel, "docker"
+
+    def _shut(self) -> None:
+        container, self._container = self._container, None
+        if container is not None:
+            container.remove()
