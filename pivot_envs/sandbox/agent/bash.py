@@ -6,6 +6,7 @@ import contextlib
 import os
 import re
 import secrets
+import signal
 import time
 
 from .box import Box
@@ -106,6 +107,14 @@ class Bash:
         with contextlib.suppress(OSError):
             return self._processes.key(self.pid)
         return None
+
+    def is_waiting(self) -> bool:
+        """Tell whether it lives and nothing was said or asked since it was started."""
+        if self.key() is None:
+            return False
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.kill(self.pid, signal.SIGCONT)
+        return not any(self._processes.wait({self._output, self._control}, time.monotonic()))
 
     def request(
         self, kind: str, source: str, deadline: float, output: Output | None = None

@@ -40,6 +40,15 @@ class Guard:
         ruleset = landlock.create_ruleset(paths, network=isolated, signals=isolated or own_user)
         return cls(program, ruleset)
 
+    @property
+    def keeps_apart(self) -> bool:
+        """Whether no program under it can look into one that was started separately.
+
+        The kernel lets a process see the memory and the descriptors of another only if both are
+        under the same entry of Landlock rules, or the other one is under a later one.
+        """
+        return self._ruleset is not None
+
     def check(self) -> None:
         """Find out in a child whether the guard can be entered.
 

@@ -36,7 +36,7 @@ class Processes:
         Every program is started under ``guard``.
         """
         self.box = box
-        self._guard = guard
+        self.guard = guard
         self.exit_statuses: dict[int, int] = {}
         self._watched: set[int] = set()
         self._host = host_descriptor
@@ -80,7 +80,7 @@ class Processes:
                 self._limit()
                 if not as_agent:
                     self._drop_privileges()
-                self._guard.enter()
+                self.guard.enter()
                 _place_descriptors(descriptors)
                 os.execve(program, list(arguments), dict(environment))
             finally:

@@ -65,14 +65,17 @@ class Server:
         self._shell.start()
         self._channel.send({"ready": True, "level": self._box.level})
         self._runner.start()
+        self._shell.prepare()
         while True:
             try:
                 header, blobs = self._channel.receive()
             except EOFError:
                 self._processes.end_box()
             self._channel.send(*self._answer(header, blobs))
+            # What the next requests need is made now, while the host thinks.
             with contextlib.suppress(ShellError):
                 self._shell.state()
+            self._shell.prepare()
 
     def _answer(self, header: dict[str, Any], blobs: list[bytes]) -> Answer:
         try:
@@ -139,7 +142,7 @@ class Server:
         return {}, ()
 
     def _mapped_files(self) -> set[int] | None:
-        return self._processes.mapped_files((self._shell.pid(), self._runner.pid()))
+        return self._processes.mapped_files({*self._shell.pids(), self._runner.pid()})
 
     def _save(self, header: dict[str, Any], _: list[bytes]) -> Answer:
         if header["forget"]:
@@ -177,7 +180,8 @@ class Server:
     def _load(self, header: dict[str, Any], _: list[bytes]) -> Answer:
         wanted = {path: Entry(kind, mode, text) for path, kind, mode, text in header["entries"]}
         warm = self._runner.key()
-        self._processes.end_all_but(set() if warm is None else {warm})
+        ready = self._shell.spare_keys() | (set() if warm is None else {warm})
+        self._processes.end_all_but(ready)
         try:
             self._empty_scratch()
             self._load_tree(wanted)

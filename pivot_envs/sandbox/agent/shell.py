@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 
 from .bash import (
@@ -17,7 +18,7 @@ from .bash import (
 )
 from .box import Box
 from .output import Output
-from .processes import Processes
+from .processes import Processes, ProcessKey
 from .shell_state import DUMP_COMMANDS, Dump, exit_status_of, localised
 
 
@@ -33,6 +34,7 @@ class Shell:
         self._box = box
         self._processes = processes
         self._bash: Bash | None = None
+        self._spare: Bash | None = None
         self._baseline: Dump | None = None
         self._state: str | None = ""
         self._last: Dump | None = None
@@ -57,6 +59,20 @@ class Shell:
             if state:
                 self.start()
             raise ShellError(f"the shell cannot be started: {error}") from error
+
+    def prepare(self) -> None:
+        """Have a new bash ready for the next start, where commands cannot tamper with it."""
+        if self._spare is not None and self._spare.key() is None:
+            self._spare.end()
+            self._spare = None
+        if self._spare is None and self._processes.guard.keeps_apart:
+            with contextlib.suppress(BashError, OSError):
+                self._spare = Bash(self._box, self._processes)
+
+    def spare_keys(self) -> set[ProcessKey]:
+        """Return the process key of the bash that is ready, if there is one."""
+        key = None if self._spare is None else self._spare.key()
+        return set() if key is None else {key}
 
     def run(self, command: str, timeout_s: float) -> tuple[int | None, Output]:
         """Run a command.
@@ -120,9 +136,9 @@ class Shell:
             self._state = self._last.source(self._baseline, self._exit_status, self._box)
         return self._last
 
-    def pid(self) -> int:
-        """Return the process id of bash, 0 before it was started."""
-        return 0 if self._bash is None else self._bash.pid
+    def pids(self) -> set[int]:
+        """Return the process ids of bash and of the one that is ready."""
+        return {bash.pid for bash in (self._bash, self._spare) if bash is not None}
 
     def note_exit_status(self, code: int) -> None:
         """Record the status of a command that ran outside bash; the next one sees it in ``$?``."""
@@ -149,7 +165,7 @@ class Shell:
         if self._bash is not None:
             self._bash.end()
             self._bash = None
-        bash = Bash(self._box, self._processes)
+        bash = self._fresh()
         self._bash = bash
         if self._baseline is None:
             self._baseline = _dump(bash)
@@ -160,6 +176,15 @@ class Shell:
             deadline = time.monotonic() + START_TIMEOUT_S
             bash.request(RESTORE, localised(state, self._box), deadline)
             self._last = _dump(bash)
+
+    def _fresh(self) -> Bash:
+        """Return the bash that is ready, or start one."""
+        spare, self._spare = self._spare, None
+        if spare is not None:
+            if spare.is_waiting():
+                return spare
+            spare.end()
+        return Bash(self._box, self._processes)
 
     def _living(self, state: str) -> Bash:
         if self._bash is None or self._bash.key() is None:
