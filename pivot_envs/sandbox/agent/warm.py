@@ -37,8 +37,7 @@ _PR_SET_DUMPABLE = 4
 class Reporter:
     """A pytest plugin that reports each finished test's outcome on a descriptor.
 
-    Before and after the tests it also runs some that fail, which nobody sees but the agent: tested
-    code that makes every test pass makes these pass too.
+    Around the tests it runs some that fail: code that makes every test pass makes these pass too.
     """
 
     def __init__(self, descriptor: int, request: dict[str, Any]) -> None:
@@ -84,9 +83,13 @@ class Reporter:
             item = pytest.Function.from_parent(
                 session, name=f"canary{number}", callobj=body, fixtureinfo=nothing
             )
-            self._outcomes.pop(item.nodeid, None)
-            for report in self._run_item(item, log=False, nextitem=following):
-                self._merge(report)
+            self._outcomes[item.nodeid] = "passed"
+            try:
+                for report in self._run_item(item, log=False, nextitem=following):
+                    self._merge(report)
+            except Exception:
+                # A project's own hooks may not expect a test outside a module.
+                self._outcomes[item.nodeid] = "error"
             self._tell(f"{self._canary}{number}", item.nodeid)
 
     def _tell(self, name: str, node: str) -> None:
@@ -113,9 +116,9 @@ def fail() -> None:
 def fail_in_a_case() -> None:
     """Fail if a test case does that has to."""
     result = unittest.TestResult()
-    unittest.FunctionTestCase(lambda: unittest.TestCase().assertEqual(1, 2)).run(result)
-    if not result.wasSuccessful():
-        raise AssertionError
+    equal = unittest.TestCase().assertEqual
+    unittest.FunctionTestCase(lambda: equal(1, 2)).run(result)
+    assert result.wasSuccessful()
 
 
 def warm_up() -> CodeCache:
