@@ -87,8 +87,7 @@ class Reporter:
             try:
                 for report in self._run_item(item, log=False, nextitem=following):
                     self._merge(report)
-            except Exception:
-                # A project's own hooks may not expect a test outside a module.
+            except Exception:  # A project's own hooks may not expect a test outside a module.
                 self._outcomes[item.nodeid] = "error"
             self._tell(f"{self._canary}{number}", item.nodeid)
 

@@ -112,6 +112,7 @@ def test_a_load_leaves_no_daemon(box: Sandbox) -> None:
     assert box.run("pgrep -cU $(id -u) sleep", timeout_s=5).output == "0\n"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("folder", [".", "$TMPDIR"])
 def test_ten_thousand_folders_in_each_other_are_refused_and_removed(
     box: Sandbox, folder: str
