@@ -23,6 +23,7 @@ import socket
 import sys
 import tempfile
 import threading
+import unittest
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -34,14 +35,31 @@ _PR_SET_DUMPABLE = 4
 
 
 class Reporter:
-    """A pytest plugin that reports each finished test's outcome on a descriptor."""
+    """A pytest plugin that reports each finished test's outcome on a descriptor.
 
-    def __init__(self, descriptor: int, nonce: str, wanted: list[str] | None) -> None:
+    Around the tests it runs some that fail: code that makes every test pass makes these pass too.
+    """
+
+    def __init__(self, descriptor: int, request: dict[str, Any]) -> None:
         """Report on ``descriptor``; run only tests below the ids ``wanted`` unless it is None."""
+        from _pytest.runner import runtestprotocol
+
         self._descriptor = descriptor
-        self._nonce = nonce
-        self._wanted = wanted
+        self._nonce: str = request["nonce"]
+        self._canary: str = request["canary"]
+        self._wanted: list[str] | None = request["wanted"]
         self._outcomes: dict[str, str] = {}
+        self._run_item = runtestprotocol
+
+    def pytest_collection_finish(self, session: Any) -> None:
+        """Run the failing tests before the others."""
+        if session.items:
+            self._run_canaries(session, session.items[0])
+
+    def pytest_sessionfinish(self, session: Any) -> None:
+        """Run them again after the others."""
+        if session.items:
+            self._run_canaries(session, None)
 
     def pytest_collection_modifyitems(self, config: Any, items: list[Any]) -> None:
         """Leave out the tests that are not wanted."""
@@ -52,6 +70,32 @@ class Reporter:
 
     def pytest_runtest_logreport(self, report: Any) -> None:
         """Merge one phase, or one subtest, into its test's outcome."""
+        self._merge(report)
+        if report.when == "teardown":
+            self._tell(report.nodeid, report.nodeid)
+
+    def _run_canaries(self, session: Any, following: Any) -> None:
+        import pytest
+        from _pytest.fixtures import FuncFixtureInfo
+
+        nothing = FuncFixtureInfo((), (), [], {})
+        for number, body in enumerate((fail, fail_in_a_case)):
+            item = pytest.Function.from_parent(
+                session, name=f"canary{number}", callobj=body, fixtureinfo=nothing
+            )
+            self._outcomes[item.nodeid] = "passed"
+            try:
+                for report in self._run_item(item, log=False, nextitem=following):
+                    self._merge(report)
+            except Exception:  # A project's own hooks may not expect a test outside a module.
+                self._outcomes[item.nodeid] = "error"
+            self._tell(f"{self._canary}{number}", item.nodeid)
+
+    def _tell(self, name: str, node: str) -> None:
+        line = json.dumps([self._nonce, name, self._outcomes[node]])
+        os.write(self._descriptor, line.encode() + b"\n")
+
+    def _merge(self, report: Any) -> None:
         name = report.nodeid
         before = self._outcomes.get(name, "passed")
         if report.failed:
@@ -61,9 +105,19 @@ class Reporter:
             self._outcomes[name] = "skipped"
         else:
             self._outcomes.setdefault(name, "passed")
-        if report.when == "teardown":
-            line = json.dumps([self._nonce, name, self._outcomes[name]])
-            os.write(self._descriptor, line.encode() + b"\n")
+
+
+def fail() -> None:
+    """Fail as an assert statement does."""
+    raise AssertionError
+
+
+def fail_in_a_case() -> None:
+    """Fail if a test case does that has to."""
+    result = unittest.TestResult()
+    equal = unittest.TestCase().assertEqual
+    unittest.FunctionTestCase(lambda: equal(1, 2)).run(result)
+    assert result.wasSuccessful()
 
 
 def warm_up() -> CodeCache:
@@ -140,7 +194,7 @@ def run_child(request: dict[str, Any], report: int, cache: CodeCache) -> int:
         runpy.run_module("pytest", run_name="__main__", alter_sys=True)
     import pytest
 
-    reporter = Reporter(report, request["nonce"], request["wanted"])
+    reporter = Reporter(report, request)
     return int(pytest.main(request["arguments"], plugins=[reporter]))
 
 

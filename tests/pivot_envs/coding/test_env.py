@@ -48,6 +48,13 @@ def test_the_first_observation_is_the_issue(tiny_env: CodingEnv) -> None:
     assert info["task_id"] == CLAMP
 
 
+def test_the_isolation_level_is_told_at_the_beginning(tiny_env: CodingEnv) -> None:
+    _, info = tiny_env.reset(seed=0)
+    assert info["sandbox_level"] in ("namespaces", "landlock")
+    _, info = tiny_env.reset(options={"snapshot": tiny_env.snapshot()})
+    assert info["sandbox_level"] in ("namespaces", "landlock")
+
+
 def test_view_alone_shows_the_function_that_the_test_calls(tiny_env: CodingEnv) -> None:
     assert act(tiny_env, "view") == VIEWED
 

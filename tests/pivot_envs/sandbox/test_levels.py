@@ -2,6 +2,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -69,6 +70,14 @@ def test_each_level_works_for_root_and_for_a_normal_user(level: str, as_root: bo
 def test_without_isolation_nothing_starts_unless_it_is_asked_for() -> None:
     with pytest.raises(SandboxUnavailableError, match="unsafe=True"):
         EmbeddedSandbox(level="rlimits").start()
+
+
+def test_the_level_is_logged_when_a_box_starts(
+    make_box: Callable[..., EmbeddedSandbox], level: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level("INFO", "pivot_envs"), make_box():
+        pass
+    assert [f"at level {level} " in text for text in caplog.messages] == [True]
 
 
 def test_a_level_that_does_not_exist_is_refused() -> None:

@@ -1,0 +1,56 @@
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from pivot_envs.sandbox import folders, layout
+from pivot_envs.sandbox.base import Sandbox
+
+MakeBox = Callable[..., Sandbox]
+
+
+def test_a_hidden_folder_cannot_be_read_or_written(
+    make_box: MakeBox, level: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    packages = Path(pytest.__file__).parent.parent
+    hidden = packages / "hypothesis"
+    monkeypatch.setattr(layout, "_PACKAGE", str(hidden))
+    with make_box() as box:
+        for name, code in (("pluggy", 0), ("hypothesis", 1), ("hypothesis/internal", 1)):
+            read = box.run(f"head -c 10 {packages}/{name}/__init__.py", timeout_s=5)
+            assert read.exit_code == code, read
+        assert box.run(f"ls {packages}", timeout_s=5).exit_code == 0
+        assert box.run(f"touch {hidden}/x", timeout_s=5).exit_code == 1
+        if level == "namespaces":
+            assert box.run(f"ls -A {hidden}", timeout_s=5).output == ""
+        box.write_file("test_a.py", b"def test_a(): pass\n")
+        assert box.run_tests(["test_a.py"], timeout_s=30).outcomes == {
+            "test_a.py::test_a": "passed"
+        }
+
+
+@pytest.fixture
+def clean_folder() -> Iterator[Path]:
+    """A folder with no file above it that steers pytest."""
+    with tempfile.TemporaryDirectory(dir="/var/tmp") as name:
+        yield Path(name)
+
+
+def test_a_box_without_mounts_avoids_files_that_steer_pytest(
+    clean_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (clean_folder / "below").mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(clean_folder / "below"))
+    assert Path(folders.make_folder(None)).parent == clean_folder / "below"
+    (clean_folder / "pytest.ini").write_text("")
+    elsewhere = Path(folders.make_folder(None))
+    shutil.rmtree(elsewhere)
+    assert not elsewhere.is_relative_to(clean_folder)
+
+
+def test_a_spare_user_is_nobodys() -> None:
+    numbers = {folders.spare_uid() for _ in range(20)}
+    assert len(numbers) > 1
+    assert not numbers & {Path(f"/proc/{name}").stat().st_uid for name in ("self", "1")}
