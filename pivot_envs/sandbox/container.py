@@ -29,6 +29,9 @@ CAPABILITIES = (
 """What the agent needs to look after files and processes of another user; commands have none."""
 
 _AGENT_PROCESSES = 8
+_AGENT_BYTES = 256 * 1024 * 1024
+"""For the agent, on top of what commands may use: contents pass through its memory."""
+
 _AGENT = Path(__file__).parent / "agent"
 _PROGRAMS = ("warm.py", "code_cache.py")
 _STDERR = 2
@@ -172,7 +175,7 @@ def _create(engine: Any, image: str, limits: Limits) -> str:
     if limits.cpus is not None:
         nano_cpus = round(limits.cpus * 1e9)
     ids = f"uid={COMMAND_UID},gid={COMMAND_UID}"
-    # Together they leave room for processes when all are full: the limit counts both.
+    # Together they leave memory for processes when all are full: the limit counts both.
     rooms = {
         WORKSPACE: f"mode=755,{ids},size={memory // 2},nr_inodes=200000",
         "/tmp": f"mode=1777,{ids},size={memory // 4},nr_inodes=200000",
@@ -187,8 +190,8 @@ def _create(engine: Any, image: str, limits: Limits) -> str:
         tmpfs={path: f"rw,nosuid,nodev,exec,{options}" for path, options in rooms.items()},
         shm_size=memory // 16,
         ipc_mode="private",
-        mem_limit=memory,
-        memswap_limit=memory,
+        mem_limit=memory + _AGENT_BYTES,
+        memswap_limit=memory + _AGENT_BYTES,
         pids_limit=limits.processes + _AGENT_PROCESSES,
         nano_cpus=nano_cpus,
         auto_remove=True,

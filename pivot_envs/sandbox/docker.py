@@ -44,7 +44,8 @@ class DockerSandbox(AgentSandbox):
 
         Args:
             image: Name of an image that the engine has.
-            memory_bytes: Memory of the box in sum, files in memory included; at least 64 MiB.
+            memory_bytes: Memory of the box in sum, at least 64 MiB; files count too, and the
+                workspace takes at most half of it. The agent has 256 MiB on top.
             pids_limit: Most processes and threads that commands may have at a time.
             cpus: Processors' worth of time, such as 0.5; by default as much as there is.
             network: ``none``, or the name of a network of the engine.
