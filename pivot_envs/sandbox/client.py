@@ -59,7 +59,7 @@ class AgentSandbox(Sandbox):
         """
         self._check_limits(limits)
         if limits != self._limits:
-            self.close()
+            self._end()
             self._limits = limits
 
     def start(self) -> None:
@@ -201,6 +201,15 @@ class AgentSandbox(Sandbox):
 
     def close(self) -> None:
         """End every process and free everything; may be called twice."""
+        self._end()
+
+    def restart(self) -> None:
+        """Replace the box, whatever became of it, by a new one with an empty workspace."""
+        self._end()
+        self.start()
+
+    def _end(self) -> None:
+        """End the box as it is; another one may follow."""
         channel, self._channel = self._channel, None
         self._entries, self._sorted, self._blobs, self._cached_bytes = {}, (), {}, 0
         if channel is not None:
@@ -235,11 +244,11 @@ class AgentSandbox(Sandbox):
             self._channel.send(header, blobs)
             answer, parts = self._channel.receive(timeout_s + ANSWER_TIMEOUT_S)
         except (EOFError, OSError, ValueError) as error:
-            self.close()
+            self._end()
             raise SandboxError(f"the box died or broke its protocol: {error!r}") from error
         except BaseException:
             # An interrupted exchange leaves an answer behind that the next request would take.
-            self.close()
+            self._end()
             raise
         if "error" in answer and answer.get("kind") not in expected:
             raise SandboxError(f"{header.get('op', 'load')} failed in the box: {answer['error']}")
@@ -268,7 +277,7 @@ class AgentSandbox(Sandbox):
         try:
             blobs = {name: self._blobs[name] for name in names}
         except KeyError as error:
-            self.close()
+            self._end()
             raise SandboxError("the box broke its protocol: it kept a blob back") from error
         if self._cached_bytes > MAX_CACHED_BYTES + sum(len(blob) for blob in blobs.values()):
             self._blobs, self._cached_bytes, self._must_forget = {}, 0, True

@@ -167,7 +167,9 @@ def test_damaged_limits_are_refused(make_env: MakeEnv, damaged: Any) -> None:
     ("options", "message"),
     [
         ({"sandbox": "podman"}, "sandbox must be one of embedded, docker, got 'podman'"),
-        ({"image": "some"}, "only a Docker box has an image"),
+        ({"image": "some"}, "image='some' .* for sandbox='docker'"),
+        ({"spare_boxes": 1}, "spare_boxes=1 are for sandbox='docker'"),
+        ({"sandbox": "docker", "spare_boxes": -1}, "at least 0, got -1"),
         ({"limits": {"memory": 1}}, "limits are .*memory_bytes"),
         ({"limits": {"memory_bytes": 0}}, "at least 1"),
         ({"limits": {"network": "bridge"}}, "embedded box has no network.*sandbox='docker'"),
