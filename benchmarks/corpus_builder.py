@@ -66,8 +66,7 @@ ROWS = {
 }
 """Rows of each kind; ``recital``: about one of each function; ``episode``: of each task."""
 SLIPS = 0.8
-"""Share of slips among the bugs to be found. The other bugs, the tasks' own, are few, and a model
-that meets them again and again learns these by heart instead of how a function should read."""
+"""Share of slips among the bugs to be found; the tasks' own bugs are few and learned by heart."""
 RECORDED_RUNS = 400
 """Training tasks whose failing test run is recorded, for demonstrations that run tests first."""
 
@@ -193,9 +192,7 @@ def _maker(
         return lambda generator: (Message("assistant", python_text(library, generator)),)
     in_packages, in_library = _pairs(packages), _pairs(library)
     if kind == "search":
-        return lambda generator: search_drill(
-            in_packages, slips=generator.random() < SLIPS, generator=generator
-        )
+        return lambda g: search_drill(in_packages, slips=g.random() < SLIPS, generator=g)
     if kind == "proofreading":
 
         def proofread(generator: random.Random) -> tuple[Message, ...] | None:

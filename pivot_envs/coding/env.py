@@ -59,6 +59,7 @@ class CodingEnv(PivotEnv):
         sandbox: str = "embedded",
         image: str | None = None,
         limits: Mapping[str, Any] | None = None,
+        spare_boxes: int = 0,
         unsafe: bool = False,
     ) -> None:
         """Create the environment; the sandbox starts at the first reset.
@@ -74,6 +75,7 @@ class CodingEnv(PivotEnv):
             sandbox: ``embedded`` or ``docker``.
             image: Docker image; by default what ``python -m pivot_envs.sandbox build-image`` makes.
             limits: What commands may use, as far as it differs from ``sandbox.limits.Limits``.
+            spare_boxes: Docker boxes kept ready for resets; environments of a process share them.
             unsafe: Go on without isolation where the machine allows none.
 
         Raises:
@@ -87,7 +89,7 @@ class CodingEnv(PivotEnv):
         self._tasks = TaskSet(tasks, split=split, task_ids=task_ids)
         self._max_output_chars = max_output_chars
         self._command_timeout_s = command_timeout_s
-        self._choice = SandboxChoice.of(sandbox, image, limits, unsafe)
+        self._choice = SandboxChoice.of(sandbox, image, limits, spare_boxes, unsafe)
         self._sandbox = self._make_sandbox(self._choice)
         self._terminal = Terminal()
         self._hint = ""
@@ -118,9 +120,7 @@ class CodingEnv(PivotEnv):
         """Return the transcript: text (``ansi``), pixels (``rgb_array``) or None (``human``)."""
         if self.render_mode == "rgb_array":
             return self._terminal.draw(self.messages)
-        if self.render_mode == "ansi":
-            return self._terminal.transcript(self.messages)
-        return None
+        return self._terminal.transcript(self.messages) if self.render_mode == "ansi" else None
 
     def close(self) -> None:
         """End the sandbox; the environment can be reset again."""
@@ -159,8 +159,7 @@ class CodingEnv(PivotEnv):
         except SandboxUnavailableError:
             raise
         except InfraError:
-            self._sandbox.close()
-            self._sandbox.start()
+            self._sandbox.restart()
             self._sandbox.load(state)
 
     def _act(self, call: ToolCall) -> ToolResult:

@@ -145,6 +145,11 @@ class Sandbox(ABC):
     def close(self) -> None:
         """End every process and free everything."""
 
+    def restart(self) -> None:
+        """Replace the box, whatever became of it, by a new one with an empty workspace."""
+        self.close()
+        self.start()
+
     def __enter__(self) -> "Sandbox":
         """Start the box."""
         self.start()

@@ -26,26 +26,35 @@ class SandboxChoice:
     """Image of a Docker box; by default the one that ``build-image`` makes."""
     limits: Limits = field(default_factory=Limits)
     """What commands may use."""
+    spare_boxes: int = 0
+    """Docker boxes that are kept ready."""
     unsafe: bool = False
     """Whether an embedded box may run with weaker isolation where it finds none."""
 
     @classmethod
     def of(
-        cls, name: str, image: str | None, limits: Mapping[str, Any] | None, unsafe: bool
+        cls,
+        name: str,
+        image: str | None,
+        limits: Mapping[str, Any] | None,
+        spare_boxes: int,
+        unsafe: bool,
     ) -> "SandboxChoice":
         """Return a choice; ``limits`` are those that differ from the defaults.
 
         Raises:
             ValueError: As above, or a limit is unknown or out of range.
         """
-        return cls(name, image, Limits.from_json({**Limits().as_json(), **(limits or {})}), unsafe)
+        whole = Limits.from_json({**Limits().as_json(), **(limits or {})})
+        return cls(name, image, whole, spare_boxes, unsafe)
 
     def __post_init__(self) -> None:
         if self.name not in SANDBOXES:
             raise ValueError(f"sandbox must be one of {', '.join(SANDBOXES)}, got {self.name!r}")
-        if self.image is not None and self.name != "docker":
+        if self.name != "docker" and (self.image is not None or self.spare_boxes):
             raise ValueError(
-                f"only a Docker box has an image: use sandbox='docker' for {self.image!r}"
+                f"image={self.image!r} and spare_boxes={self.spare_boxes} are for "
+                f"sandbox='docker', got sandbox={self.name!r}"
             )
 
     def make(self) -> Sandbox:
@@ -56,6 +65,7 @@ class SandboxChoice:
         """
         box: Sandbox = EmbeddedSandbox(unsafe=self.unsafe)
         if self.name == "docker":
-            box = DockerSandbox(image=self.image or DEFAULT_IMAGE)
+            image = self.image or DEFAULT_IMAGE
+            box = DockerSandbox(image=image, spare_boxes=self.spare_boxes)
         box.set_limits(self.limits)
         return box

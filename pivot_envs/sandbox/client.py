@@ -15,9 +15,10 @@ from pivot_envs.snapshot import sha256
 
 ANSWER_TIMEOUT_S = 60.0
 """How long the agent may take for anything but a command, and a command beyond its own time."""
-
 MAX_CACHED_BYTES = 256 * 1024 * 1024
 """Blobs that a sandbox remembers beyond those of its last state."""
+
+_REFUSED = ("missing", "value", "failure")
 
 
 class AgentSandbox(Sandbox):
@@ -60,7 +61,7 @@ class AgentSandbox(Sandbox):
         """
         self._check_limits(limits)
         if limits != self._limits:
-            self.close()
+            self._end()
             self._limits = limits
 
     def start(self) -> None:
@@ -102,9 +103,7 @@ class AgentSandbox(Sandbox):
         Raises:
             FileNotFoundError: There is no readable regular file at ``path`` in the workspace.
         """
-        header, blobs = self._ask(
-            {"op": "read", "path": path}, expected=("missing", "value", "failure")
-        )
+        header, blobs = self._ask({"op": "read", "path": path}, expected=_REFUSED)
         if "error" in header:
             raise FileNotFoundError(f"no file {path!r} in the workspace: {header['error']}")
         return blobs[0]
@@ -116,9 +115,7 @@ class AgentSandbox(Sandbox):
             ValueError: ``path`` leaves the workspace or names a directory, or the file cannot be
                 written, for instance because the box is full.
         """
-        header, _ = self._ask(
-            {"op": "write", "path": path}, (content,), expected=("value", "failure")
-        )
+        header, _ = self._ask({"op": "write", "path": path}, (content,), expected=_REFUSED)
         if "error" in header:
             raise ValueError(f"{path!r} cannot be written: {header['error']}")
 
@@ -133,9 +130,8 @@ class AgentSandbox(Sandbox):
         Raises:
             UnsavableError: Commands left a workspace that no state can hold.
         """
-        header, blobs = self._ask(
-            {"op": "save", "forget": self._must_forget}, expected=("unsavable",)
-        )
+        request = {"op": "save", "forget": self._must_forget}
+        header, blobs = self._ask(request, expected=("unsavable",))
         if "error" in header:
             raise UnsavableError(f"the workspace cannot be saved: {header['error']}")
         if self._must_forget:
@@ -213,6 +209,15 @@ class AgentSandbox(Sandbox):
 
     def close(self) -> None:
         """End every process and free everything; may be called twice."""
+        self._end()
+
+    def restart(self) -> None:
+        """Replace the box, whatever became of it, by a new one with an empty workspace."""
+        self._end()
+        self.start()
+
+    def _end(self) -> None:
+        """End the box as it is; another one may follow."""
         channel, self._channel = self._channel, None
         self._entries, self._sorted, self._blobs, self._cached_bytes = {}, (), {}, 0
         if channel is not None:
@@ -247,11 +252,11 @@ class AgentSandbox(Sandbox):
             self._channel.send(header, blobs)
             answer, parts = self._channel.receive(timeout_s + ANSWER_TIMEOUT_S)
         except (EOFError, OSError, ValueError) as error:
-            self.close()
+            self._end()
             raise SandboxError(f"the box died or broke its protocol: {error!r}") from error
         except BaseException:
             # An interrupted exchange leaves an answer behind that the next request would take.
-            self.close()
+            self._end()
             raise
         if "error" in answer and answer.get("kind") not in expected:
             raise SandboxError(f"{header.get('op', 'load')} failed in the box: {answer['error']}")
@@ -280,7 +285,7 @@ class AgentSandbox(Sandbox):
         try:
             blobs = {name: self._blobs[name] for name in names}
         except KeyError as error:
-            self.close()
+            self._end()
             raise SandboxError("the box broke its protocol: it kept a blob back") from error
         if self._cached_bytes > MAX_CACHED_BYTES + sum(len(blob) for blob in blobs.values()):
             self._blobs, self._cached_bytes, self._must_forget = {}, 0, True

@@ -3,7 +3,7 @@
 import contextlib
 import io
 import os
-import socket
+import select
 import time
 import weakref
 import zipfile
@@ -13,8 +13,9 @@ from typing import Any
 
 from pivot_envs.errors import SandboxError, SandboxUnavailableError
 from pivot_envs.sandbox.agent.frames import Channel
+from pivot_envs.sandbox.attach_stream import AttachStream
 from pivot_envs.sandbox.base import WORKSPACE
-from pivot_envs.sandbox.engine import OWNER_LABEL, Owner, connect, translated
+from pivot_envs.sandbox.engine import OWNER_LABEL, Owner, connect, engine_host, knock, translated
 from pivot_envs.sandbox.layout import Interpreter, isolated_paths
 from pivot_envs.sandbox.limits import Limits
 
@@ -29,10 +30,11 @@ CAPABILITIES = (
 """What the agent needs to look after files and processes of another user; commands have none."""
 
 _AGENT_PROCESSES = 8
+_AGENT_BYTES = 256 * 1024 * 1024
+"""For the agent, on top of what commands may use: contents pass through its memory."""
+
 _AGENT = Path(__file__).parent / "agent"
 _PROGRAMS = ("warm.py", "code_cache.py")
-_STDERR = 2
-_KEPT_ERROR_BYTES = 2000
 _NO_LIMIT = 1 << 20
 
 # The agent arrives on stdin: four bytes of length and a zip archive that commands cannot read.
@@ -58,75 +60,6 @@ main()
 """
 
 
-class AttachStream:
-    """The attach connection of a container without a terminal, as a plain stream.
-
-    What comes from the container is framed: stdout is the stream, stderr is kept for messages.
-    """
-
-    def __init__(self, connection: Any) -> None:
-        """Take over what ``APIClient.attach_socket`` returned."""
-        self._connection = connection
-        # A TLS connection comes as the socket itself, a plain one as a reader of it.
-        self._sock: socket.socket = getattr(connection, "_sock", connection)
-        self._response = getattr(connection, "_response", None)
-        self._left = 0
-        self._errors = b""
-
-    def fileno(self) -> int:
-        """Return the connection's descriptor."""
-        return self._sock.fileno()
-
-    def recv_into(self, buffer: memoryview) -> int:
-        """Read at least one byte of stdout; return how many, 0 when the container has ended."""
-        while self._left == 0:
-            head = self._exactly(8)
-            if head is None:
-                return 0
-            size = int.from_bytes(head[4:], "big")
-            if head[0] == _STDERR:
-                self._errors = (self._errors + (self._exactly(size) or b""))[-_KEPT_ERROR_BYTES:]
-            else:
-                self._left = size
-        count = self._sock.recv_into(buffer[: self._left])
-        self._left -= count
-        return count
-
-    def sendall(self, data: bytes) -> None:
-        """Write to stdin."""
-        self._sock.sendall(data)
-
-    def settimeout(self, timeout_s: float | None) -> None:
-        """Set how long one read or write may take, in seconds."""
-        self._sock.settimeout(timeout_s)
-
-    def shutdown(self, how: int) -> None:
-        """End the connection, as a socket does."""
-        self._sock.shutdown(how)
-
-    def close(self) -> None:
-        """Close the connection; the engine then closes the container's stdin."""
-        with contextlib.suppress(OSError):
-            self._sock.shutdown(socket.SHUT_RDWR)
-        # From the outermost reader to the socket itself; each is closed without the next.
-        for one in (self._response, self._connection, self._sock):
-            if one is not None:
-                one.close()
-
-    def errors(self) -> str:
-        """Return the end of what came from stderr."""
-        return self._errors.decode("utf-8", "replace").strip()
-
-    def _exactly(self, size: int) -> bytes | None:
-        data = b""
-        while len(data) < size:
-            piece = self._sock.recv(size - len(data))
-            if not piece:
-                return None
-            data += piece
-        return data
-
-
 class Container:
     """A container that belongs to this process; it is removed with this object, at the latest."""
 
@@ -149,7 +82,9 @@ class Container:
         # The connections that end with the container.
         ending = contextlib.ExitStack()
         ending.callback(engine.close)
-        self._end = weakref.finalize(self, _end, engine, self.id, os.getpid(), ending)
+        self._end = weakref.finalize(
+            self, _end, engine, self.id, (os.getpid(), engine_host()), ending
+        )
         try:
             with translated(f"the container of {image} does not start"):
                 parameters = {"stdin": 1, "stdout": 1, "stderr": 1, "stream": 1}
@@ -162,6 +97,13 @@ class Container:
             self._end()
             raise
 
+    def is_alive(self) -> bool:
+        """Tell whether the agent is there; only while nothing is asked of it."""
+        # An agent that was not asked says nothing: what can be read is the end.
+        poll = select.poll()
+        poll.register(self.channel.fileno(), select.POLLIN)
+        return not poll.poll(0)
+
     def remove(self) -> None:
         """Remove it with everything in it; may be called twice."""
         self._end()
@@ -172,7 +114,7 @@ def _create(engine: Any, image: str, limits: Limits) -> str:
     if limits.cpus is not None:
         nano_cpus = round(limits.cpus * 1e9)
     ids = f"uid={COMMAND_UID},gid={COMMAND_UID}"
-    # Together they leave room for processes when all are full: the limit counts both.
+    # Together they leave memory for processes when all are full: the limit counts both.
     rooms = {
         WORKSPACE: f"mode=755,{ids},size={memory // 2},nr_inodes=200000",
         "/tmp": f"mode=1777,{ids},size={memory // 4},nr_inodes=200000",
@@ -187,8 +129,8 @@ def _create(engine: Any, image: str, limits: Limits) -> str:
         tmpfs={path: f"rw,nosuid,nodev,exec,{options}" for path, options in rooms.items()},
         shm_size=memory // 16,
         ipc_mode="private",
-        mem_limit=memory,
-        memswap_limit=memory,
+        mem_limit=memory + _AGENT_BYTES,
+        memswap_limit=memory + _AGENT_BYTES,
         pids_limit=limits.processes + _AGENT_PROCESSES,
         nano_cpus=nano_cpus,
         auto_remove=True,
@@ -270,14 +212,21 @@ def _archive() -> bytes:
     return content.getvalue()
 
 
-def _end(engine: Any, container: str, pid: int, connections: contextlib.ExitStack) -> None:
-    """Remove a container, and wait until it is gone; the engine may be gone itself."""
+def _end(
+    engine: Any, container: str, maker: tuple[int, str], connections: contextlib.ExitStack
+) -> None:
+    """Remove a container, and wait until it is gone; the engine may be gone itself.
+
+    ``maker`` is the id of the process that made it, and the engine's host.
+    """
+    pid, host = maker
     if os.getpid() != pid:
         return
     import docker
     import requests
 
-    with connections, contextlib.suppress(requests.exceptions.RequestException):
+    with connections, contextlib.suppress(OSError, requests.exceptions.RequestException):
+        knock(host)
         deadline = time.monotonic() + REMOVE_TIMEOUT_S
         while time.monotonic() < deadline:
             try:

@@ -1,8 +1,11 @@
 """DockerSandbox, a box that is a container of a Docker engine; needs an engine and an image."""
 
+import weakref
+
 from pivot_envs.sandbox.agent.frames import Channel
 from pivot_envs.sandbox.client import AgentSandbox
 from pivot_envs.sandbox.container import Container
+from pivot_envs.sandbox.container_pool import ContainerPool
 from pivot_envs.sandbox.limits import Limits
 
 DEFAULT_IMAGE = "pivotrl-envs"
@@ -39,20 +42,24 @@ class DockerSandbox(AgentSandbox):
         network: str = "none",
         max_file_bytes: int = _DEFAULT.file_bytes,
         max_output_bytes: int = _DEFAULT.output_bytes,
+        spare_boxes: int = 0,
     ) -> None:
         """Prepare a box; nothing is started before ``start``.
 
         Args:
             image: Name of an image that the engine has.
-            memory_bytes: Memory of the box in sum, files in memory included; at least 64 MiB.
+            memory_bytes: Memory of the box in sum, at least 64 MiB; files count too, and the
+                workspace takes at most half of it. The agent has 256 MiB on top.
             pids_limit: Most processes and threads that commands may have at a time.
             cpus: Processors' worth of time, such as 0.5; by default as much as there is.
             network: ``none``, or the name of a network of the engine.
             max_file_bytes: Largest file that a command can write.
             max_output_bytes: Output kept of a command; the middle of more is left out.
+            spare_boxes: Containers kept ready in the background, from the first start on, for all
+                boxes of this process with the same image, limits and number of spares.
 
         Raises:
-            ValueError: A limit is too low.
+            ValueError: A limit or ``spare_boxes`` is too low.
         """
         super().__init__(
             Limits(
@@ -64,13 +71,38 @@ class DockerSandbox(AgentSandbox):
                 network=network,
             )
         )
+        if spare_boxes < 0:
+            raise ValueError(f"spare_boxes must be at least 0, got {spare_boxes}")
         self._image = image
+        self._spare_boxes = spare_boxes
+        self._pool: ContainerPool | None = None
+        self._leave: weakref.finalize[..., DockerSandbox] | None = None
         self._container: Container | None = None
 
     @property
     def container_id(self) -> str:
         """The container's id; empty unless the box runs."""
         return "" if self._container is None else self._container.id
+
+    def set_limits(self, limits: Limits) -> None:
+        """Use these limits from now on; a running box that has others is closed.
+
+        Raises:
+            ValueError: A Docker box cannot keep them.
+        """
+        if limits != self._limits:
+            self._leave_pool()
+        super().set_limits(limits)
+
+    def close(self) -> None:
+        """End every process and free everything, spares too; may be called twice."""
+        super().close()
+        self._leave_pool()
+
+    def _leave_pool(self) -> None:
+        self._pool = None
+        if self._leave is not None:
+            self._leave()
 
     def _check_limits(self, limits: Limits) -> None:
         if limits.memory_bytes < _LEAST_MEMORY_BYTES:
@@ -80,7 +112,13 @@ class DockerSandbox(AgentSandbox):
             )
 
     def _open(self) -> tuple[Channel, str]:
-        self._container = Container(self._image, self._limits)
+        if self._pool is None and self._spare_boxes:
+            self._pool = ContainerPool.join(self._image, self._limits, self._spare_boxes)
+            self._leave = weakref.finalize(self, self._pool.leave)
+        if self._pool is None:
+            self._container = Container(self._image, self._limits)
+        else:
+            self._container = self._pool.take()
         return self._container.channel, "docker"
 
     def _shut(self) -> None:

@@ -68,6 +68,24 @@ class Owner:
         return self.pid_namespace == pid_namespace and _start_ticks(self.pid) != self.start_ticks
 
 
+def engine_host() -> str:
+    """Return where the engine is, such as ``unix:///var/run/docker.sock``."""
+    return os.environ.get("DOCKER_HOST") or _DEFAULT_HOST
+
+
+def knock(host: str) -> None:
+    """Look whether somebody listens at a local socket; do nothing for an engine elsewhere.
+
+    A ``docker.APIClient`` that cannot connect leaves its socket to the garbage collector.
+
+    Raises:
+        OSError: Nobody does.
+    """
+    if host.startswith("unix://"):
+        with socket.socket(socket.AF_UNIX) as probe:
+            probe.connect(host.removeprefix("unix://"))
+
+
 def connect() -> Any:
     """Return a ``docker.APIClient`` of the engine that ``DOCKER_HOST`` or the default names.
 
@@ -81,12 +99,9 @@ def connect() -> Any:
         raise SandboxUnavailableError(
             "Docker boxes need the package docker: pip install 'pivotrl-envs[docker]'"
         ) from error
-    place = os.environ.get("DOCKER_HOST") or _DEFAULT_HOST
+    place = engine_host()
     try:
-        if place.startswith("unix://"):
-            # A client that cannot connect leaves its socket to the garbage collector.
-            with socket.socket(socket.AF_UNIX) as probe:
-                probe.connect(place.removeprefix("unix://"))
+        knock(place)
         return docker.APIClient(version="auto", timeout=REQUEST_TIMEOUT_S, **kwargs_from_env())
     except (docker.errors.DockerException, OSError) as error:
         raise SandboxUnavailableError(

@@ -93,6 +93,10 @@ class Bash:
                 environment=box.environment,
                 directory=box.workspace,
             )
+        except OSError as error:
+            for descriptor in (self._input, self._output, self._control):
+                os.close(descriptor)
+            raise BashError(f"bash cannot be started: {error}") from error
         finally:
             for descriptor in (input_read, output_write, control_write):
                 os.close(descriptor)

@@ -21,10 +21,15 @@ def mapped_inodes(pids: Iterable[int], become_reader: Callable[[], None]) -> set
         become_reader: Turns the child into that user.
 
     Returns:
-        The numbers, or None if a process hides its mappings.
+        The numbers, or None if a process hides its mappings, or the box has no room for the child.
     """
     read, write = os.pipe()
-    child = os.fork()
+    try:
+        child = os.fork()
+    except OSError:
+        os.close(read)
+        os.close(write)
+        return None
     if child == 0:
         status = 1
         try:

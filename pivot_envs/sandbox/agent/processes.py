@@ -213,6 +213,9 @@ class Processes:
 
     def _limit(self) -> None:
         box = self.box
+        # Where memory runs out for the box as a whole, the agent must be the last to go.
+        with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:
+            file.write("1000")
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         _lower(resource.RLIMIT_AS, box.memory_limit_bytes)
         _lower(resource.RLIMIT_FSIZE, box.max_file_bytes)

@@ -3,6 +3,7 @@
 import os
 import shlex
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -29,7 +30,9 @@ def _goes_on(box: Sandbox) -> Iterator[None]:
 
 @pytest.fixture
 def small_box(make_box: Callable[..., Sandbox]) -> Iterator[Sandbox]:
-    with make_box(memory_limit_mb=100) as sandbox:
+    sandbox = make_box()
+    sandbox.set_limits(replace(sandbox.limits, memory_bytes=100 * 1024 * 1024))
+    with sandbox:
         yield sandbox
 
 
@@ -73,7 +76,7 @@ def test_a_file_is_bounded(box: Sandbox) -> None:
 
 
 def test_the_disk_is_filled_no_further_than_the_box(box: Sandbox, level: str) -> None:
-    if level != "namespaces":
+    if level == "landlock":
         pytest.skip("without mounts there is no room of its own: not stopped")
     script = "for i in $(seq 20); do head -c 60M /dev/zero > f$i || break; done; ls | wc -l"
     for folder in (".", "$TMPDIR", "/dev/shm"):
@@ -117,7 +120,7 @@ def test_a_load_leaves_no_daemon(box: Sandbox) -> None:
 def test_ten_thousand_folders_in_each_other_are_refused_and_removed(
     box: Sandbox, folder: str
 ) -> None:
-    assert box.run(f"cd {folder}; {python(DEEP)}", timeout_s=20).exit_code == 0
+    assert box.run(f"cd {folder}; {python(DEEP)}", timeout_s=90).exit_code == 0
     if folder == ".":
         with pytest.raises(UnsavableError, match="deeper than 200"):
             box.save()

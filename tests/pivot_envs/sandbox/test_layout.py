@@ -12,18 +12,18 @@ MakeBox = Callable[..., Sandbox]
 
 
 def test_a_hidden_folder_cannot_be_read_or_written(
-    make_box: MakeBox, level: str, monkeypatch: pytest.MonkeyPatch
+    make_embedded_box: MakeBox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     packages = Path(pytest.__file__).parent.parent
     hidden = packages / "hypothesis"
     monkeypatch.setattr(layout, "_PACKAGE", str(hidden))
-    with make_box() as box:
+    with make_embedded_box() as box:
         for name, code in (("pluggy", 0), ("hypothesis", 1), ("hypothesis/internal", 1)):
             read = box.run(f"head -c 10 {packages}/{name}/__init__.py", timeout_s=5)
             assert read.exit_code == code, read
         assert box.run(f"ls {packages}", timeout_s=5).exit_code == 0
         assert box.run(f"touch {hidden}/x", timeout_s=5).exit_code == 1
-        if level == "namespaces":
+        if box.level == "namespaces":
             assert box.run(f"ls -A {hidden}", timeout_s=5).output == ""
         box.write_file("test_a.py", b"def test_a(): pass\n")
         assert box.run_tests(["test_a.py"], timeout_s=30).outcomes == {

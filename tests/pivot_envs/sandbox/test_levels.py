@@ -73,10 +73,10 @@ def test_without_isolation_nothing_starts_unless_it_is_asked_for() -> None:
 
 
 def test_the_level_is_logged_when_a_box_starts(
-    make_box: Callable[..., EmbeddedSandbox], level: str, caplog: pytest.LogCaptureFixture
+    make_embedded_box: Callable[..., EmbeddedSandbox], caplog: pytest.LogCaptureFixture
 ) -> None:
-    with caplog.at_level("INFO", "pivot_envs"), make_box():
-        pass
+    with caplog.at_level("INFO", "pivot_envs"), make_embedded_box() as box:
+        level = box.level
     assert [f"at level {level} " in text for text in caplog.messages] == [True]
 
 

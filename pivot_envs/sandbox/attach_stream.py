@@ -1,0 +1,77 @@
+"""AttachStream, the connection to a container's standard streams."""
+
+import contextlib
+import socket
+from typing import Any
+
+_STDERR = 2
+_KEPT_ERROR_BYTES = 2000
+
+
+class AttachStream:
+    """The attach connection of a container without a terminal, as a plain stream.
+
+    What comes from the container is framed: stdout is the stream, stderr is kept for messages.
+    """
+
+    def __init__(self, connection: Any) -> None:
+        """Take over what ``APIClient.attach_socket`` returned."""
+        self._connection = connection
+        # A TLS connection comes as the socket itself, a plain one as a reader of it.
+        self._sock: socket.socket = getattr(connection, "_sock", connection)
+        self._response = getattr(connection, "_response", None)
+        self._left = 0
+        self._errors = b""
+
+    def fileno(self) -> int:
+        """Return the connection's descriptor."""
+        return self._sock.fileno()
+
+    def recv_into(self, buffer: memoryview) -> int:
+        """Read at least one byte of stdout; return how many, 0 when the container has ended."""
+        while self._left == 0:
+            head = self._exactly(8)
+            if head is None:
+                return 0
+            size = int.from_bytes(head[4:], "big")
+            if head[0] == _STDERR:
+                self._errors = (self._errors + (self._exactly(size) or b""))[-_KEPT_ERROR_BYTES:]
+            else:
+                self._left = size
+        count = self._sock.recv_into(buffer[: self._left])
+        self._left -= count
+        return count
+
+    def sendall(self, data: bytes) -> None:
+        """Write to stdin."""
+        self._sock.sendall(data)
+
+    def settimeout(self, timeout_s: float | None) -> None:
+        """Set how long one read or write may take, in seconds."""
+        self._sock.settimeout(timeout_s)
+
+    def shutdown(self, how: int) -> None:
+        """End the connection, as a socket does."""
+        self._sock.shutdown(how)
+
+    def close(self) -> None:
+        """Close the connection; the engine then closes the container's stdin."""
+        with contextlib.suppress(OSError):
+            self._sock.shutdown(socket.SHUT_RDWR)
+        # From the outermost reader to the socket itself; each is closed without the next.
+        for one in (self._response, self._connection, self._sock):
+            if one is not None:
+                one.close()
+
+    def errors(self) -> str:
+        """Return the end of what came from stderr."""
+        return self._errors.decode("utf-8", "replace").strip()
+
+    def _exactly(self, size: int) -> bytes | None:
+        data = b""
+        while len(data) < size:
+            piece = self._sock.recv(size - len(data))
+            if not piece:
+                return None
+            data += piece
+        return data
