@@ -3,7 +3,6 @@
 import contextlib
 import logging
 import os
-import shutil
 import socket
 import subprocess
 import weakref
@@ -14,6 +13,7 @@ from typing import Any
 
 from pivot_envs.errors import SandboxError, SandboxUnavailableError
 from pivot_envs.sandbox.agent.frames import Channel
+from pivot_envs.sandbox.agent.removal import remove_box
 from pivot_envs.sandbox.base import WORKSPACE
 from pivot_envs.sandbox.client import AgentSandbox
 from pivot_envs.sandbox.folders import make_folder, spare_uid
@@ -245,4 +245,4 @@ def _end(process: subprocess.Popen[bytes], sock: socket.socket, folder: str) -> 
         stop()
     process.wait()
     if folder:
-        shutil.rmtree(folder, ignore_errors=True)
+        remove_box(folder)
