@@ -34,6 +34,16 @@ print("done")
 """
 
 
+LIKE_A_CONTAINER = """
+import logging, os, sys
+from pivot_envs.sandbox.agent.seccomp import build_filter, install
+from pivot_envs.sandbox.embedded import EmbeddedSandbox
+
+logging.basicConfig(level="INFO", stream=sys.stdout, format="%(message)s")
+install(build_filter(os.uname().machine, isolated=True))
+with EmbeddedSandbox() as box:
+    print(box.level, box.run("echo alive", timeout_s=5).output)
+"""
 HOST = """
 from pivot_envs.sandbox.embedded import EmbeddedSandbox
 box = EmbeddedSandbox(level="landlock")
@@ -84,6 +94,17 @@ def test_killing_the_host_leaves_no_process_and_no_folder(
             time.sleep(0.05)
         assert list(Path(folder).iterdir()) == []
     assert subprocess.run(["pgrep", "-f", "^sleep 95.5"], check=False).returncode == 1
+
+
+@pytest.mark.parametrize("as_root", [False, True])
+def test_where_namespaces_are_refused_landlock_takes_over(
+    as_root: bool, python_for_all: str
+) -> None:
+    output, errors = start_python(python_for_all, LIKE_A_CONTAINER, as_root=as_root).communicate()
+    if "SandboxUnavailableError" in errors:
+        pytest.skip(errors.splitlines()[-1])
+    assert output.startswith("a box started at level landlock (namespaces: unshare: "), errors
+    assert output.endswith("\nlandlock alive\n\n")
 
 
 @pytest.mark.parametrize("as_root", [False, True])
