@@ -87,7 +87,7 @@ DRILLS: Mapping[str, float] = {
 }
 """Share of the rows of each kind in the second stage."""
 
-EPISODES: Mapping[str, float] = {**DRILLS, "episode": 0.25}
+EPISODES: Mapping[str, float] = {**DRILLS, "episode": 0.5}
 """Share of the rows of each kind in the third stage."""
 
 RELEASES = (("more-itertools", "10.7.0"), ("sqlparse", "0.5.3"))

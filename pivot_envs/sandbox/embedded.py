@@ -1,9 +1,8 @@
-"""EmbeddedSandbox, a box made of Linux namespaces; needs no daemon and no image."""
+"""EmbeddedSandbox, a box made by the kernel's own means; needs no daemon and no image."""
 
 import contextlib
 import logging
 import os
-import shutil
 import socket
 import subprocess
 import weakref
@@ -13,6 +12,7 @@ from typing import Any
 
 from pivot_envs.errors import SandboxError, SandboxUnavailableError
 from pivot_envs.sandbox.agent.frames import Channel
+from pivot_envs.sandbox.agent.removal import remove_box
 from pivot_envs.sandbox.base import WORKSPACE
 from pivot_envs.sandbox.client import AgentSandbox
 from pivot_envs.sandbox.folders import make_folder, spare_uid
@@ -43,29 +43,37 @@ _logger = logging.getLogger(__name__)
 
 
 class EmbeddedSandbox(AgentSandbox):
-    """A box of Linux namespaces in which commands run as an unprivileged user.
+    """A box made by the kernel's own means, in which commands run without privileges.
 
     Level ``namespaces``: user, mount, pid, network, ipc and uts namespaces of its own. The file
     system has ``/usr``, the running interpreter and its packages read-only, an empty
     ``/workspace`` and ``/tmp`` in memory, and nothing else of the machine; the only network is a
-    loopback of its own. Commands cannot gain privileges, have no capabilities, and each process
-    is limited in memory, file size and, together, in number. Works as root and, where the machine
-    allows unprivileged user namespaces, as any user.
+    loopback of its own. Works as root and, where the machine allows unprivileged user namespaces,
+    as any user.
 
-    Level ``rlimits``, only with ``unsafe=True`` where namespaces cannot be had: a folder of its
-    own, limits for each process, and reliable ends of process trees. Nothing else is held back.
+    Level ``landlock``, for machines and containers without them (Linux 6.2 or newer): the same
+    paths of the machine's own file system, by Landlock; no sockets; the workspace is a folder of
+    its own on disk.
 
-    What is **not** stopped:
+    At both, commands have no capabilities and can gain no privileges; a filter refuses the system
+    calls that they do not need, and each process is limited in memory, file size and, together, in
+    number. Level ``rlimits``, only with ``unsafe=True``: those limits and reliable ends of process
+    trees, nothing else.
 
-    - A hole in the kernel: all system calls are open, there is no seccomp filter.
+    What is **not** stopped (``README.md`` beside this file has the tests of what is):
+
+    - Holes in the system calls that are left.
     - The sum of memory: limits are per process and per file system, so ``max_processes`` times
       ``memory_limit_mb`` can be used. Processor time is only bounded by timeouts.
     - Reading ``/usr`` and the Python installation of the machine, with all its packages.
-    - New namespaces inside the box, where the machine lets any user make them.
+    - Tested code made to fool the very test run that it is part of: what makes every test pass is
+      found out, what makes the right ones pass is not.
     - Where the host is no root: signals from commands to the agent's warm interpreter, which has
       the same user then; it is started again.
-    - Tested code that tampers with the test run it is part of, from inside the same process.
-    - At level ``rlimits``: reading and writing what the user can, and the network.
+    - At ``landlock``: filling the disk; seeing which processes run and which files exist; where the
+      host is no root, changing modes, times and attributes of the user's files, and, before Linux
+      6.12, signals to the user's processes.
+    - At ``rlimits``: reading and writing what the user can, and the network.
     """
 
     def __init__(
@@ -248,4 +256,4 @@ def _end(process: subprocess.Popen[bytes], sock: socket.socket, folder: str) -> 
         stop()
     process.wait()
     if folder:
-        shutil.rmtree(folder, ignore_errors=True)
+        remove_box(folder)

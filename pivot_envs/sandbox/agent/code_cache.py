@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import stat
 from importlib.machinery import SourceFileLoader
 from typing import Any
 
@@ -49,10 +50,13 @@ class CodeCache:
     def fill(self, kind: str, path: str) -> None:
         """Compile a source that a child missed; sources that do not compile are left out."""
         with contextlib.suppress(Exception):
-            if os.path.getsize(path) > _MAX_SOURCE_BYTES:
-                return
-            with open(path, "rb") as file:
-                data = file.read()
+            # The child may name anything, a pipe or /dev/zero for instance.
+            descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+            with open(descriptor, "rb") as file:
+                status = os.fstat(descriptor)
+                if not stat.S_ISREG(status.st_mode) or status.st_size > _MAX_SOURCE_BYTES:
+                    return
+                data = file.read(_MAX_SOURCE_BYTES)
             if kind == "plain":
                 result = self._compile(SourceFileLoader("warm", path), data, path)
             else:

@@ -8,7 +8,7 @@ import os
 import signal
 import socket
 import sys
-from typing import Any
+from typing import Any, NoReturn
 
 from . import namespaces
 from .box import Box
@@ -16,6 +16,7 @@ from .frames import Channel
 from .guard import Guard
 from .landlock import Paths
 from .processes import Processes
+from .removal import remove_box
 from .server import Server
 
 _PR_SET_CHILD_SUBREAPER = 36
@@ -33,7 +34,7 @@ def main() -> None:
     try:
         first = _isolate(config) if isolated else _contain(config["box"])
         if first:
-            _keep(first, _box(config["box"]), channel)
+            _keep(first, _box(config["box"]), channel, config["folder"])
         guard = _guard(config)
     except OSError as error:
         channel.send({"error": error.strerror or str(error), "kind": "unavailable"})
@@ -106,19 +107,23 @@ def _become_reaper() -> None:
     ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
-def _keep(first: int, box: Box, channel: Channel) -> None:
+def _keep(first: int, box: Box, channel: Channel, folder: str) -> NoReturn:
     """Wait for the end of the box's first process, as its parent; then end this one.
 
     A first process with a process namespace takes all others with it, whatever ends it. Without
-    one they become children of this process, which ends them.
+    one they become children of this process, which ends them, and removes the box's folder.
     """
     namespaces.hide_from_others()
     if box.level == "namespaces":
         channel.close()
         os._exit(os.waitstatus_to_exitcode(os.waitpid(first, 0)[1]) & 0xFF)
     signal.signal(signal.SIGTERM, lambda *_: os.kill(first, signal.SIGKILL))
-    os.waitpid(first, 0)
-    Processes(box, channel.fileno(), Guard()).end_box()
+    # The id stays the agent's until it is collected.
+    os.waitid(os.P_PID, first, os.WEXITED | os.WNOWAIT)
+    processes = Processes(box, channel.fileno(), Guard())
+    processes.end_all()
+    remove_box(folder)
+    os._exit(0)
 
 
 def _threads_of(uid: int) -> int:

@@ -114,11 +114,15 @@ class Processes:
 
     def end_box(self) -> NoReturn:
         """End every process and this one."""
-        self._is_ending = True
         # The kernel ends the rest of a process namespace together with its first process.
         if os.getpid() != 1:
-            self.end_all_but(set())
+            self.end_all()
         os._exit(0)
+
+    def end_all(self) -> None:
+        """End every process below this one, for good."""
+        self._is_ending = True
+        self.end_all_but(set())
 
     def reap(self) -> None:
         """Collect every ended child."""

@@ -45,6 +45,18 @@ def remove(name: str, parent: int) -> None:
         os.rmdir(current, dir_fd=parent)
 
 
+def remove_box(folder: str) -> None:
+    """Remove the folder of a box that has ended, as far as possible."""
+    with contextlib.suppress(OSError):
+        descriptor = os.open(folder, _FOLDER)
+        try:
+            for name in os.listdir(descriptor):
+                remove(name, descriptor)
+        finally:
+            os.close(descriptor)
+        os.rmdir(folder)
+
+
 def _open(name: str, parent: int) -> int:
     with contextlib.suppress(PermissionError):
         return os.open(name, _FOLDER, dir_fd=parent)

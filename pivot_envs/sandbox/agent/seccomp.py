@@ -42,12 +42,13 @@ _REFUSED = (
     *("iopl", "ioperm", "modify_ldt", "uselib", "lookup_dcookie", "nfsservctl"),
     # Things that no namespace or path rule covers: keys, and files by number.
     *("keyctl", "add_key", "request_key", "open_by_handle_at", "name_to_handle_at"),
+    # Memory that outlives every process and counts for none.
+    *("shmget", "msgget", "semget"),
     # The machine itself.
     *("swapon", "swapoff", "reboot", "acct", "quotactl", "quotactl_fd", "syslog", "vhangup"),
     *("fanotify_init", "settimeofday", "clock_settime", "adjtimex", "clock_adjtime"),
     *("sethostname", "setdomainname"),
 )
-_SHARED_MEMORY = ("shmget", "msgget", "semget", "mq_open")
 
 _CLONE_NEW_ANYTHING = 0x7E020000
 _AF_UNIX, _AF_INET, _AF_INET6, _AF_NETLINK, _NETLINK_ROUTE = 1, 2, 10, 16, 0
@@ -63,7 +64,7 @@ def build_filter(machine: str, *, isolated: bool) -> bytes:
     Args:
         machine: As ``os.uname`` names it.
         isolated: Whether commands have network, process and IPC namespaces of their own. If not,
-            sockets, System V memory and signals to all processes are refused as well.
+            sockets, message queues and signals to all processes are refused as well.
 
     Raises:
         OSError: The machine's system calls are not known here.
@@ -123,7 +124,7 @@ def _checks(isolated: bool) -> Iterable[tuple[str, Sequence[Instruction]]]:
         return
     yield "socket", [_REFUSE]
     yield "kill", _refuse_if(0, (_EVERY_PROCESS,))
-    yield from ((name, [_REFUSE]) for name in _SHARED_MEMORY)
+    yield "mq_open", [_REFUSE]
 
 
 def _load(argument: int, *, upper: bool = False) -> Instruction:

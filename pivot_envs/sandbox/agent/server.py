@@ -180,8 +180,11 @@ class Server:
     def _load(self, header: dict[str, Any], _: list[bytes]) -> Answer:
         wanted = {path: Entry(kind, mode, text) for path, kind, mode, text in header["entries"]}
         warm = self._runner.key()
-        ready = self._shell.spare_keys() | (set() if warm is None else {warm})
-        self._processes.end_all_but(ready)
+        kept = self._shell.spare_keys() | (set() if warm is None else {warm})
+        self._processes.end_all_but(kept)
+        if self._processes.alive() - kept:
+            # Loading goes by path; nothing may move folders meanwhile.
+            raise OSError("processes of the box cannot be ended")
         try:
             self._empty_scratch()
             self._load_tree(wanted)

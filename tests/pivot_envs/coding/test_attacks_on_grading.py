@@ -190,6 +190,7 @@ def test_a_package_that_spoils_test_cases_earns_nothing(tiny_env: CodingEnv, att
     assert submit(tiny_env) == 0.0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "command",
     [

@@ -56,6 +56,12 @@ def reachable_interpreter() -> Interpreter:
     )
 
 
+@pytest.fixture(scope="session")
+def python_for_all() -> str:
+    """An interpreter that any user can run, of the version whose packages we have."""
+    return reachable_python() or pytest.skip("needs an interpreter that every user can reach")
+
+
 class ReachableBox(EmbeddedSandbox):
     """A box whose commands can run Python even where ours lies in a folder of root's own."""
 

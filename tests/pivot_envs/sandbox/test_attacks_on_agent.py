@@ -121,6 +121,21 @@ def test_the_agents_folder_is_not_written(box: Sandbox) -> None:
         assert result.exit_code not in (0, None), result
 
 
+@pytest.mark.parametrize("path", ["/dev/zero", "pipe", "/proc/self/mem", "."])
+def test_a_test_run_does_not_hang_the_next_one(box: Sandbox, path: str) -> None:
+    box.run("mkfifo pipe", timeout_s=5)
+    box.write_file("test_b.py", b"def test_b(): pass\n")
+    box.write_file(
+        "test_a.py",
+        b"import os\nfrom _pytest.assertion import rewrite\n\ndef test_a():\n"
+        b"    (cell,) = rewrite._rewrite_test.__closure__\n"
+        b"    cell.cell_contents.missed.append(('plain', os.path.abspath('%s')))\n" % path.encode(),
+    )
+    for name in ("test_a", "test_b"):
+        outcomes = box.run_tests([f"{name}.py"], timeout_s=20).outcomes
+        assert outcomes == {f"{name}.py::{name}": "passed"}
+
+
 @pytest.mark.slow
 def test_a_replaced_bash_function_does_not_steer_the_agent(box: Sandbox) -> None:
     box.run("builtin() { :; }; declare() { :; }; printf() { :; }; read() { :; }; X=1", timeout_s=5)

@@ -75,14 +75,14 @@ def test_a_file_is_bounded(box: Sandbox) -> None:
     assert box.run("stat -c %s big", timeout_s=5).output == f"{64 * 1024 * 1024}\n"
 
 
-def test_the_disk_is_filled_no_further_than_the_box(box: Sandbox, level: str) -> None:
+def test_the_disk_is_filled_no_further_than_the_box(small_box: Sandbox, level: str) -> None:
     if level == "landlock":
         pytest.skip("without mounts there is no room of its own: not stopped")
     script = "for i in $(seq 20); do head -c 60M /dev/zero > f$i || break; done; ls | wc -l"
     for folder in (".", "$TMPDIR", "/dev/shm"):
-        result = box.run(f"cd {folder} && {script}", timeout_s=60)
+        result = small_box.run(f"cd {folder} && {script}", timeout_s=60)
         assert "No space left" in result.output
-        box.load(EMPTY)
+        small_box.load(EMPTY)
 
 
 @pytest.mark.parametrize(
@@ -190,7 +190,7 @@ def test_a_state_that_is_larger_than_the_box_is_refused(small_box: Sandbox) -> N
     assert small_box.save() == EMPTY
 
 
-@pytest.mark.parametrize("shell", ["exec sleep 100", "kill -STOP $$"])
+@pytest.mark.parametrize("shell", ["kill -STOP $$"])
 @pytest.mark.slow
 def test_a_malicious_shell_is_refused(box: Sandbox, shell: str) -> None:
     with pytest.raises(SnapshotError, match="shell"):

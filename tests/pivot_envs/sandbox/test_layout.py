@@ -50,6 +50,18 @@ def test_a_box_without_mounts_avoids_files_that_steer_pytest(
     assert not elsewhere.is_relative_to(clean_folder)
 
 
+def test_an_ended_box_leaves_no_folder_however_deep_it_was(
+    make_box: MakeBox, level: str, clean_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clean_folder.chmod(0o755)
+    monkeypatch.setattr("tempfile.tempdir", str(clean_folder))
+    deep = "import os\nfor _ in range(3_000): os.mkdir('d'); os.chdir('d')"
+    with make_box() as box:
+        assert len(list(clean_folder.iterdir())) == (level == "landlock")
+        assert box.run(f'python -I -S -c "{deep}"', timeout_s=20).exit_code == 0
+    assert list(clean_folder.iterdir()) == []
+
+
 def test_a_spare_user_is_nobodys() -> None:
     numbers = {folders.spare_uid() for _ in range(20)}
     assert len(numbers) > 1

@@ -1,7 +1,7 @@
 import os
-import shutil
 import subprocess
-import sys
+import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -34,37 +34,88 @@ print("done")
 """
 
 
-def reachable_python() -> str | None:
-    """Return an interpreter that any user can run, of the version whose packages we have."""
-    version = f"python{sys.version_info.major}.{sys.version_info.minor}"
-    for name in (sys.executable, shutil.which(version, path="/usr/bin:/usr/local/bin")):
-        if name and all(folder.stat().st_mode & 1 for folder in Path(name).resolve().parents):
-            return name
-    return None
+LIKE_A_CONTAINER = """
+import logging, os, sys
+from pivot_envs.sandbox.agent.seccomp import build_filter, install
+from pivot_envs.sandbox.embedded import EmbeddedSandbox
+
+logging.basicConfig(level="INFO", stream=sys.stdout, format="%(message)s")
+install(build_filter(os.uname().machine, isolated=True))
+with EmbeddedSandbox() as box:
+    print(box.level, box.run("echo alive", timeout_s=5).output)
+"""
+HOST = """
+from pivot_envs.sandbox.embedded import EmbeddedSandbox
+box = EmbeddedSandbox(level="landlock")
+box.start()
+box.run("(setsid sleep 95.5 &)", timeout_s=5)
+print("up", flush=True)
+box.run("sleep 95.5", timeout_s=60)
+"""
+
+
+def start_python(*words: str, as_root: bool, folder: str = "") -> "subprocess.Popen[str]":
+    """Start an interpreter on a program, with our packages, or skip the test."""
+    python, *arguments = words
+    is_root = os.geteuid() == 0
+    if as_root and not is_root:
+        pytest.skip("needs to be root")
+    packages = Path(pytest.__file__).parents[1]
+    source = Path(pivot_envs.__file__).parents[1]
+    user = {"user": 65534, "group": 65534, "extra_groups": []} if is_root and not as_root else {}
+    environment = {"PYTHONPATH": f"{source}:{packages}", "PATH": "/usr/bin:/bin"}
+    if folder:
+        environment["TMPDIR"] = folder
+    return subprocess.Popen(
+        [python, "-c", *arguments],
+        env=environment,
+        cwd="/",
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        **user,
+    )
+
+
+@pytest.mark.parametrize("as_root", [False, True])
+def test_killing_the_host_leaves_no_process_and_no_folder(
+    as_root: bool, python_for_all: str
+) -> None:
+    with tempfile.TemporaryDirectory(dir="/var/tmp") as folder:
+        Path(folder).chmod(0o777)
+        with start_python(python_for_all, HOST, as_root=as_root, folder=folder) as host:
+            assert host.stdout is not None
+            if host.stdout.readline() != "up\n":
+                pytest.skip(host.stderr.read() if host.stderr else "")
+            assert list(Path(folder).iterdir())
+            host.kill()
+        deadline = time.monotonic() + 10
+        while list(Path(folder).iterdir()) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert list(Path(folder).iterdir()) == []
+    assert subprocess.run(["pgrep", "-f", "^sleep 95.5"], check=False).returncode == 1
+
+
+@pytest.mark.parametrize("as_root", [False, True])
+def test_where_namespaces_are_refused_landlock_takes_over(
+    as_root: bool, python_for_all: str
+) -> None:
+    output, errors = start_python(python_for_all, LIKE_A_CONTAINER, as_root=as_root).communicate()
+    if "SandboxUnavailableError" in errors:
+        pytest.skip(errors.splitlines()[-1])
+    assert output.startswith("a box started at level landlock (namespaces: unshare: "), errors
+    assert output.endswith("\nlandlock alive\n\n")
 
 
 @pytest.mark.parametrize("as_root", [False, True])
 @pytest.mark.parametrize("level", ["namespaces", "landlock", "rlimits"])
-def test_each_level_works_for_root_and_for_a_normal_user(level: str, as_root: bool) -> None:
-    python = reachable_python()
-    is_root = os.geteuid() == 0
-    if python is None or (as_root and not is_root):
-        pytest.skip("needs to be root, with an interpreter that every user can reach")
-    packages = Path(pytest.__file__).parents[1]
-    source = Path(pivot_envs.__file__).parents[1]
-    user = {"user": 65534, "group": 65534, "extra_groups": []} if is_root and not as_root else {}
-    run = subprocess.run(
-        [python, "-c", PROGRAM, level],
-        env={"PYTHONPATH": f"{source}:{packages}", "PATH": "/usr/bin:/bin"},
-        cwd="/",
-        capture_output=True,
-        text=True,
-        check=False,
-        **user,
-    )
-    if level != "rlimits" and "SandboxUnavailableError" in run.stderr:
-        pytest.skip(run.stderr.splitlines()[-1])
-    assert run.stdout == "done\n", run.stderr
+def test_each_level_works_for_root_and_for_a_normal_user(
+    level: str, as_root: bool, python_for_all: str
+) -> None:
+    output, errors = start_python(python_for_all, PROGRAM, level, as_root=as_root).communicate()
+    if level != "rlimits" and "SandboxUnavailableError" in errors:
+        pytest.skip(errors.splitlines()[-1])
+    assert output == "done\n", errors
 
 
 def test_without_isolation_nothing_starts_unless_it_is_asked_for() -> None:
