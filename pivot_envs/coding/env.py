@@ -274,7 +274,7 @@ class CodingEnv(PivotEnv):
             "limits": self._sandbox.limits.as_json(),
             "hint": self._hint,
             "viewed_path": self._viewed_path,
-            "places": self._places,
+            "places": list(self._places),
         }
         return state, saved.blobs
 

@@ -14,6 +14,8 @@ MAX_ENTRIES = 200_000
 MAX_NAME_BYTES = 32 * 1024 * 1024
 """All paths and link targets together."""
 
+_BAD_PARTS = frozenset(("", ".", ".."))
+
 
 class Entry(NamedTuple):
     """One entry of the workspace: ``file``, ``symlink`` or ``directory``."""
@@ -43,11 +45,12 @@ class Tally:
         Raises:
             BoundsError: It is one too many, or too deep.
         """
-        text = os.fsencode(path)
+        length = _encoded_length(path)
         self._entries += 1
-        self._name_bytes += len(text) + len(os.fsencode(target))
+        self._name_bytes += length + _encoded_length(target)
         self._bytes += size
-        if path.count("/") > MAX_DEPTH or len(text) > MAX_PATH_BYTES:
+        # A path with so many folders is longer than twice their number.
+        if length > 2 * MAX_DEPTH and (path.count("/") > MAX_DEPTH or length > MAX_PATH_BYTES):
             raise BoundsError(
                 f"{path[:40]}... lies deeper than {MAX_DEPTH} folders, or is too long"
             )
@@ -57,6 +60,10 @@ class Tally:
             )
         if self._bytes > self._max_bytes:
             raise BoundsError(f"the files are larger than {self._max_bytes} bytes together")
+
+
+def _encoded_length(name: str) -> int:
+    return len(name) if name.isascii() else len(os.fsencode(name))
 
 
 def check_entries(wanted: Mapping[str, Entry]) -> None:
@@ -78,7 +85,7 @@ def check_entries(wanted: Mapping[str, Entry]) -> None:
             tally.add(path, target=entry.content)
         except BoundsError as error:
             raise ValueError(str(error)) from error
-        if any(part in ("", ".", "..") for part in path.split("/")) or "\0" in path + entry.content:
+        if not _BAD_PARTS.isdisjoint(path.split("/")) or "\0" in path or "\0" in entry.content:
             raise ValueError(f"{path!r} is no path below the workspace")
         parent = path.rpartition("/")[0]
         if parent and (parent not in wanted or wanted[parent].kind != "directory"):

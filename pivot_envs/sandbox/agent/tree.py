@@ -19,6 +19,9 @@ RACY_NS = 20_000_000
 
 DEFAULT_ROOT_MODE = 0o755
 
+Known = tuple[tuple[int, ...], Entry]
+"""The stamp of a file when it was read, which is empty if it says nothing, and its entry."""
+
 
 class Tree:
     """The workspace of the box. Named pipes, sockets and devices in it are not part of it."""
@@ -44,10 +47,12 @@ class Tree:
         self.root = root
         self.owner = owner
         self.store = BlobStore()
-        self._stats: dict[str, tuple[tuple[int, ...], str]] = {}
+        self._stats: dict[str, Known] = {}
         self._mapped_files = mapped_files
         self._mapped: set[int] | None = set()
         self._linked: set[str] = set()
+        self._strange: set[str] = set()
+        """Named pipes, sockets and devices that the last scan saw."""
         self._began_ns = 0
 
     def scan(self, fresh: dict[str, bytes] | None = None) -> dict[str, Entry]:
@@ -58,10 +63,10 @@ class Tree:
         """
         self._tally = Tally(self._max_bytes)
         found: dict[str, Entry] = {}
-        stats: dict[str, tuple[tuple[int, ...], str]] = {}
+        stats: dict[str, Known] = {}
         self._began_ns = time.time_ns()
         self._mapped = self._mapped_files()
-        self._linked = set()
+        self._linked, self._strange = set(), set()
         descriptor = os.open(self.root, os.O_RDONLY | os.O_DIRECTORY)
         try:
             mode = stat.S_IMODE(os.fstat(descriptor).st_mode)
@@ -110,7 +115,7 @@ class Tree:
             ValueError: A path leaves the workspace, lies in no folder, or its content is missing.
         """
         check_entries(wanted)
-        self._remove_unwanted(wanted)
+        self._remove_unwanted(wanted, current)
         for path in sorted(wanted):
             entry = wanted[path]
             if path != "." and not self._is_in_place(path, entry, current):
@@ -137,7 +142,7 @@ class Tree:
         descriptor: int,
         prefix: str,
         found: dict[str, Entry],
-        stats: dict[str, tuple[tuple[int, ...], str]],
+        stats: dict[str, Known],
         fresh: dict[str, bytes],
     ) -> None:
         with os.scandir(descriptor) as listing:
@@ -160,18 +165,22 @@ class Tree:
         name: str,
         prefix: str,
         found: dict[str, Entry],
-        stats: dict[str, tuple[tuple[int, ...], str]],
+        stats: dict[str, Known],
         fresh: dict[str, bytes],
     ) -> None:
         path = prefix + name
         status = os.stat(name, dir_fd=descriptor, follow_symlinks=False)
         kind = stat.S_IFMT(status.st_mode)
         if kind == stat.S_IFREG:
+            known = self._stats.get(path)
             self._tally.add(path, size=status.st_size)
-            content = self._hash(descriptor, name, path, status, stats, fresh)
+            if known is None or known[0] != _stamp(status) or self._may_be_mapped(status):
+                known = self._read(descriptor, name, path, status, fresh)
+            if known[0]:
+                stats[path] = known
             if status.st_nlink > 1:
                 self._linked.add(path)
-            found[path] = Entry("file", stat.S_IMODE(status.st_mode), content)
+            found[path] = known[1]
         elif kind == stat.S_IFLNK:
             target = os.readlink(name, dir_fd=descriptor)
             self._tally.add(path, target=target)
@@ -184,23 +193,21 @@ class Tree:
                 self._scan_directory(inner, path + "/", found, stats, fresh)
             finally:
                 os.close(inner)
+        else:
+            self._strange.add(path)
 
-    def _hash(
+    def _may_be_mapped(self, status: os.stat_result) -> bool:
+        return self._mapped is None or status.st_ino in self._mapped
+
+    def _read(
         self,
         descriptor: int,
         name: str,
         path: str,
         status: os.stat_result,
-        stats: dict[str, tuple[tuple[int, ...], str]],
         fresh: dict[str, bytes],
-    ) -> str:
-        stamp = (status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
-        is_mapped = self._mapped is None or status.st_ino in self._mapped
-        known = self._stats.get(path)
-        if known is not None and known[0] == stamp and not is_mapped:
-            stats[path] = known
-            return known[1]
-        is_settled = self._began_ns - status.st_ctime_ns > RACY_NS and not is_mapped
+    ) -> Known:
+        """Read a file; what is known of it has no stamp if it may change without a new one."""
         file = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=descriptor)
         with open(file, "rb", buffering=0) as reader:
             if not os.path.samestat(os.fstat(file), status):
@@ -209,31 +216,24 @@ class Tree:
         content = hashlib.sha256(blob).hexdigest()
         self.store.add(content, blob)
         fresh[content] = blob
-        if is_settled:
-            stats[path] = (stamp, content)
-        return content
+        is_settled = self._began_ns - status.st_ctime_ns > RACY_NS
+        stamp = _stamp(status) if is_settled and not self._may_be_mapped(status) else ()
+        return stamp, Entry("file", stat.S_IMODE(status.st_mode), content)
 
-    def _remove_unwanted(self, wanted: Mapping[str, Entry]) -> None:
-        def visit(descriptor: int, prefix: str) -> None:
-            with os.scandir(descriptor) as listing:
-                entries = list(listing)
-            for item in entries:
-                path = prefix + item.name
-                expected = wanted.get(path)
-                if expected is None or expected.kind != _kind_of(item):
-                    remove(item.name, descriptor)
-                elif expected.kind == "directory":
-                    inner = os.open(item.name, _DIRECTORY, dir_fd=descriptor)
-                    try:
-                        visit(inner, path + "/")
-                    finally:
-                        os.close(inner)
-
-        descriptor = os.open(self.root, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            visit(descriptor, "")
-        finally:
-            os.close(descriptor)
+    def _remove_unwanted(self, wanted: Mapping[str, Entry], current: Mapping[str, Entry]) -> None:
+        """Remove what the last scan, which gave ``current``, saw and is not wanted as it is."""
+        unwanted = {path for path, entry in current.items() if _is_other(entry, wanted.get(path))}
+        unwanted.discard(".")
+        unwanted |= self._strange
+        for path in unwanted:
+            parent, _, name = path.rpartition("/")
+            # A folder goes with all that is in it.
+            if parent not in unwanted and (not parent or parent in current):
+                descriptor = os.open(os.path.join(self.root, parent), _DIRECTORY)
+                try:
+                    remove(name, descriptor)
+                finally:
+                    os.close(descriptor)
 
     def _create(self, path: str, entry: Entry, blobs: Mapping[str, bytes]) -> None:
         real = os.path.join(self.root, path)
@@ -265,6 +265,16 @@ class Tree:
             os.chown(real, *self.owner, follow_symlinks=False)
 
 
+def _stamp(status: os.stat_result) -> tuple[int, ...]:
+    return (
+        status.st_ino,
+        status.st_size,
+        status.st_mtime_ns,
+        status.st_ctime_ns,
+        status.st_mode,
+    )
+
+
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
 
 _ATTEMPTS = 10
@@ -274,12 +284,8 @@ _REPLACED = (errno.ELOOP, errno.ENOTDIR, errno.ENXIO, errno.EINVAL, errno.ESTALE
 """What opening an entry says if it has become one of another kind."""
 
 
-def _kind_of(item: os.DirEntry[str]) -> str:
-    if item.is_symlink():
-        return "symlink"
-    if item.is_dir(follow_symlinks=False):
-        return "directory"
-    return "file" if item.is_file(follow_symlinks=False) else "other"
+def _is_other(entry: Entry, expected: Entry | None) -> bool:
+    return expected is None or expected.kind != entry.kind
 
 
 def differences(expected: Mapping[str, Entry], found: Mapping[str, Entry]) -> list[str]:
