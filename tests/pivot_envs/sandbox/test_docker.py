@@ -1,6 +1,10 @@
 import contextlib
+import io
+import subprocess
 import sys
+import tarfile
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -132,6 +136,16 @@ def test_full_folders_are_the_commands_problem(docker_image: str) -> None:
         )
 
 
+def test_many_boxes_are_driven_from_threads(docker_image: str) -> None:
+    def work(number: int) -> str:
+        with DockerSandbox(image=docker_image) as box:
+            box.run(f"X={number}", timeout_s=20)
+            return box.run("echo $X", timeout_s=20).output
+
+    with ThreadPoolExecutor(4) as threads:
+        assert list(threads.map(work, range(8))) == [f"{number}\n" for number in range(8)]
+
+
 def test_an_image_that_is_missing_is_named_with_the_command_that_builds_it(
     docker_image: str,
 ) -> None:
@@ -142,9 +156,6 @@ def test_an_image_that_is_missing_is_named_with_the_command_that_builds_it(
 def test_an_image_without_python_is_refused_and_leaves_nothing(
     engine: Any, own_containers: Callable[[], list[str]]
 ) -> None:
-    import io
-    import tarfile
-
     archive = io.BytesIO()
     with tarfile.open(fileobj=archive, mode="w") as tar:
         tar.addfile(tarfile.TarInfo("nothing"))
@@ -172,8 +183,6 @@ def test_a_missing_package_is_named_with_its_extra(monkeypatch: pytest.MonkeyPat
 
 
 def test_importing_does_not_load_the_client() -> None:
-    import subprocess
-
     program = "import sys, pivot_envs.coding.env; sys.exit('docker' in sys.modules)"
     subprocess.run([sys.executable, "-c", program], check=True)
 
