@@ -156,16 +156,52 @@ def test_an_image_that_is_missing_is_named_with_the_command_that_builds_it(
 def test_an_image_without_python_is_refused_and_leaves_nothing(
     engine: Any, own_containers: Callable[[], list[str]]
 ) -> None:
-    archive = io.BytesIO()
-    with tarfile.open(fileobj=archive, mode="w") as tar:
-        tar.addfile(tarfile.TarInfo("nothing"))
-    engine.import_image_from_data(archive.getvalue(), "pivotrl-envs-tests", "bare")
+    engine.import_image_from_data(archive("nothing", b""), "pivotrl-envs-tests", "bare")
     try:
         with pytest.raises(SandboxError, match="python3"):
             DockerSandbox(image="pivotrl-envs-tests:bare").start()
         assert own_containers() == []
     finally:
         engine.remove_image("pivotrl-envs-tests:bare", force=True)
+
+
+def archive(path: str, content: bytes) -> bytes:
+    """Return a tar archive of one program."""
+    whole = io.BytesIO()
+    with tarfile.open(fileobj=whole, mode="w") as tar:
+        member = tarfile.TarInfo(path)
+        member.size, member.mode = len(content), 0o755
+        tar.addfile(member, io.BytesIO(content))
+    return whole.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("python3", "reason"),
+    [
+        ("echo of no use >&2", "of no use"),
+        ("echo some text", "the agent did not start"),
+        ('exec /usr/local/bin/python -S -c "import sys; sys.version_info = (3, 8); $5"', "3.9"),
+        ('exec /usr/local/bin/python -S -c "${5/agent.container/agent.lost}"', "agent.lost"),
+    ],
+)
+def test_the_reason_why_an_agent_does_not_start_is_told(
+    docker_image: str,
+    engine: Any,
+    own_containers: Callable[[], list[str]],
+    python3: str,
+    reason: str,
+) -> None:
+    made = engine.create_container(docker_image, command=["true"])["Id"]
+    script = f'#!/bin/bash\nset -- python3 "$@"\n{python3}\n'.encode()
+    engine.put_archive(made, "/usr/local/bin", archive("python3", script))
+    engine.commit(made, "pivotrl-envs-tests", "broken")
+    engine.remove_container(made)
+    try:
+        with pytest.raises(SandboxError, match=reason):
+            DockerSandbox(image="pivotrl-envs-tests:broken").start()
+        assert own_containers() == []
+    finally:
+        engine.remove_image("pivotrl-envs-tests:broken", force=True)
 
 
 def test_an_engine_that_does_not_answer_is_named_with_what_to_do(
