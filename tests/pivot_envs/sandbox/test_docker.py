@@ -3,6 +3,7 @@ import io
 import subprocess
 import sys
 import tarfile
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -26,8 +27,22 @@ while True:
     try:
         os.fork() or signal.pause()
     except OSError:
+        open("full", "w").close()
         time.sleep(0.001)
 """
+
+
+def take_every_process(box: DockerSandbox) -> None:
+    """Start what holds every process that the box may have, and wait until it does."""
+    box.write_file("hog.py", HOG)
+    box.run("python -I -S hog.py &", timeout_s=30)
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        with contextlib.suppress(FileNotFoundError):
+            box.read_file("full")
+            return
+        time.sleep(0.05)
+    raise AssertionError("some process is always free")
 
 
 @pytest.fixture
@@ -93,8 +108,7 @@ def test_a_box_without_a_free_process_can_still_be_saved_and_loaded(docker_image
     with DockerSandbox(image=docker_image, pids_limit=30) as box:
         box.write_file("a", b"1")
         before = box.save()
-        box.write_file("hog.py", HOG)
-        assert box.run("python -I -S hog.py & sleep 1; true", timeout_s=30).exit_code is not None
+        take_every_process(box)
         box.write_file("a", b"2")
         assert dict(box.save().blobs).keys() >= {sha256(b"2")}
         assert "esource temporarily unavailable" in box.run("/bin/true; true", timeout_s=30).output
@@ -106,8 +120,7 @@ def test_a_shell_that_ends_when_no_process_is_free_is_the_commands_problem(
     docker_image: str,
 ) -> None:
     with DockerSandbox(image=docker_image, pids_limit=30) as box:
-        box.write_file("hog.py", HOG)
-        box.run("python -I -S hog.py & sleep 1; true", timeout_s=30)
+        take_every_process(box)
         for _ in range(2):
             box.run("kill -9 $$", timeout_s=1)
         box.load(SandboxState((), "", {}))
