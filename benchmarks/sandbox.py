@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import gymnasium as gym
 import tyro
@@ -23,10 +23,12 @@ from rich.progress import track
 from rich.table import Table
 
 import pivot_envs  # noqa: F401  registers the environments
+from benchmarks.docker_commit import committed_container
 from pivot_envs import ToolCall
 from pivot_envs.coding.taskset import TaskSet
 from pivot_envs.coding.workspace import Workspace
-from pivot_envs.sandbox.embedded import EmbeddedSandbox
+from pivot_envs.sandbox.choice import SandboxChoice
+from pivot_envs.sandbox.docker import DEFAULT_IMAGE
 
 FILES = 50
 """Files of the measured tree: the release, filled up with small ones."""
@@ -35,10 +37,14 @@ TASK_ID = "sqlparse-0.5.3/sql.Token.has_ancestor/d1e4a0c4"
 
 @dataclass(frozen=True)
 class Arguments:
-    """Measure the embedded sandbox."""
+    """Measure a sandbox."""
 
     repetitions: int = 50
     """How often each operation is measured."""
+    sandbox: Literal["embedded", "docker"] = "embedded"
+    """Which kind of box; for docker, the same state is also saved by docker commit and run."""
+    image: str = DEFAULT_IMAGE
+    """Image of the Docker boxes."""
     out: Path | None = None
     """JSON file to write."""
 
@@ -67,9 +73,15 @@ def measure(
     return Figure(name, statistics.median(times), min(times), target_ms)
 
 
-def measure_all(repetitions: int) -> list[Figure]:
+def measure_all(repetitions: int, choice: SandboxChoice) -> list[Figure]:
     """Measure everything in one run, on one task of sqlparse."""
-    env = gym.make("pivot/Coding-v0", task_ids=[TASK_ID], max_turns=10**6)
+    env = gym.make(
+        "pivot/Coding-v0",
+        task_ids=[TASK_ID],
+        max_turns=10**6,
+        sandbox=choice.name,
+        image=choice.image,
+    )
     tasks = TaskSet(task_ids=[TASK_ID])
     task, workspace = tasks[TASK_ID], tasks.workspace(tasks[TASK_ID])
     env.reset()
@@ -78,7 +90,7 @@ def measure_all(repetitions: int) -> list[Figure]:
     inner: Any = env.unwrapped
     tests = ToolCall("bash", {}).as_text()
     figures = [
-        measure("start a box, run true, close it", _start_a_box, repetitions),
+        measure("start a box, run true, close it", lambda _: _start_a_box(choice), repetitions),
         measure("run true", lambda _: env.step(_bash("true")), repetitions),
         measure(
             "edit a file", lambda index: env.step(_edit(task.mutation.path, index)), repetitions
@@ -101,6 +113,8 @@ def measure_all(repetitions: int) -> list[Figure]:
     figures.append(_after_edits(env, task.mutation.path, "snapshot", snapshot, repetitions, 5.0))
     figures.append(_after_edits(env, task.mutation.path, "restore", restore, repetitions, 10.0))
     env.close()
+    if choice.image is not None:
+        figures += _commit_and_run(choice.image, workspace, repetitions)
     return figures + _outside(workspace, task.fail_to_pass, repetitions)
 
 
@@ -146,8 +160,29 @@ def _outside(workspace: Workspace, tests: tuple[str, ...], repetitions: int) -> 
         ]
 
 
-def _start_a_box(_: int) -> None:
-    with EmbeddedSandbox() as box:
+def _commit_and_run(image: str, workspace: Workspace, repetitions: int) -> list[Figure]:
+    """Measure how the engine itself saves and resumes the same tree."""
+    files = dict(workspace.source.files)
+    files |= {f"filler{i}.txt": b"%d\n" % i for i in range(FILES - len(files))}
+    commits, runs = [], []
+    with committed_container(image, files) as container:
+        for index in track(range(repetitions + 1), "docker commit and run"):
+            container.write("filler0.txt", b"%d\n" % index)
+            began = time.perf_counter()
+            saved = container.commit()
+            committed = time.perf_counter()
+            resumed = container.run(saved)
+            runs.append(1e3 * (time.perf_counter() - committed))
+            commits.append(1e3 * (committed - began))
+            container.remove(container=resumed, image=saved)
+    return [
+        Figure(f"{name}, {FILES} files", statistics.median(times[1:]), min(times[1:]))
+        for name, times in (("docker commit", commits), ("run of the committed image", runs))
+    ]
+
+
+def _start_a_box(choice: SandboxChoice) -> None:
+    with choice.make() as box:
         box.run("true", timeout_s=10.0)
 
 
@@ -162,7 +197,8 @@ def _edit(path: str, index: int) -> str:
 
 def main(arguments: Arguments) -> None:
     """Measure, print, and write."""
-    figures = measure_all(arguments.repetitions)
+    image = arguments.image if arguments.sandbox == "docker" else None
+    figures = measure_all(arguments.repetitions, SandboxChoice(arguments.sandbox, image))
     table = Table("operation", "median, ms", "minimum, ms", "target, ms", "met")
     for one in figures:
         target = "" if one.target_ms is None else f"{one.target_ms:g}"
@@ -172,6 +208,7 @@ def main(arguments: Arguments) -> None:
     if arguments.out is not None:
         arguments.out.parent.mkdir(parents=True, exist_ok=True)
         content = {
+            "sandbox": arguments.sandbox,
             "repetitions": arguments.repetitions,
             "cores": os.cpu_count(),
             "load": os.getloadavg(),

@@ -33,9 +33,9 @@ def run_doctest(code: str) -> None:
     runner.run(example)
 
 
-def test_there_is_a_quickstart_an_agent_and_a_program():
+def test_there_is_a_quickstart_an_agent_and_two_programs():
     assert len(DOCTESTS) == 2
-    assert len(PROGRAMS) == 1
+    assert len(PROGRAMS) == 2
 
 
 def test_the_quickstart_has_at_most_15_lines():
@@ -56,8 +56,15 @@ def test_the_agent_runs():
     run_doctest(DOCTESTS[1])
 
 
+def test_the_environment_of_docker_boxes_can_be_made():
+    names = {}
+    exec(PROGRAMS[0], names)
+    assert names["env"].unwrapped.max_turns > 0
+    names["env"].close()
+
+
 def test_what_the_training_program_imports_exists():
-    for node in ast.walk(ast.parse(PROGRAMS[0])):
+    for node in ast.walk(ast.parse(PROGRAMS[1])):
         if isinstance(node, ast.ImportFrom):
             module = importlib.import_module(str(node.module))
             assert [name.name for name in node.names if not hasattr(module, name.name)] == []

@@ -63,9 +63,11 @@ class SandboxChoice:
         Raises:
             ValueError: A box of this kind cannot keep the limits.
         """
-        box: Sandbox = EmbeddedSandbox(unsafe=self.unsafe)
+        box: Sandbox
         if self.name == "docker":
             image = self.image or DEFAULT_IMAGE
             box = DockerSandbox(image=image, spare_boxes=self.spare_boxes)
+        else:
+            box = EmbeddedSandbox(unsafe=self.unsafe)
         box.set_limits(self.limits)
         return box

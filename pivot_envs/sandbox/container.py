@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import logging
 import os
 import select
 import time
@@ -18,6 +19,8 @@ from pivot_envs.sandbox.base import WORKSPACE
 from pivot_envs.sandbox.engine import OWNER_LABEL, Owner, connect, engine_host, knock, translated
 from pivot_envs.sandbox.layout import Interpreter, isolated_paths
 from pivot_envs.sandbox.limits import Limits
+
+_log = logging.getLogger(__name__)
 
 START_TIMEOUT_S = 60.0
 REMOVE_TIMEOUT_S = 20.0
@@ -146,6 +149,9 @@ def _create(engine: Any, image: str, limits: Limits) -> str:
         labels={OWNER_LABEL: Owner.current().text()},
         host_config=host,
     )
+    for warning in created.get("Warnings") or ():
+        # An engine without the right to set a limit goes on without it.
+        _log.warning("the Docker engine warns: %s", warning)
     return str(created["Id"])
 
 

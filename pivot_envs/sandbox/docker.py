@@ -1,5 +1,6 @@
 """DockerSandbox, a box that is a container of a Docker engine; needs an engine and an image."""
 
+import logging
 import weakref
 
 from pivot_envs.sandbox.agent.frames import Channel
@@ -7,6 +8,8 @@ from pivot_envs.sandbox.client import AgentSandbox
 from pivot_envs.sandbox.container import Container
 from pivot_envs.sandbox.container_pool import ContainerPool
 from pivot_envs.sandbox.limits import Limits
+
+_log = logging.getLogger(__name__)
 
 DEFAULT_IMAGE = "pivotrl-envs"
 
@@ -119,6 +122,7 @@ class DockerSandbox(AgentSandbox):
             self._container = Container(self._image, self._limits)
         else:
             self._container = self._pool.take()
+        _log.info("a box started at level docker (container %s)", self._container.id[:12])
         return self._container.channel, "docker"
 
     def _shut(self) -> None:

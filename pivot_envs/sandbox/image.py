@@ -3,6 +3,7 @@
 No registry is asked: the files are those of the machine that builds it.
 """
 
+import contextlib
 import importlib.metadata
 import io
 import os
@@ -77,10 +78,22 @@ def build_image(name: str) -> str:
     engine = connect()
     try:
         with translated(f"the image {name} cannot be built"):
+            before = engine.images(name, filters={"label": IMAGE_LABEL})
             engine.import_image_from_data(archive, repository, tag or "latest", changes)
+            for image in before:
+                _remove_nameless(engine, image["Id"])
             return str(engine.inspect_image(name)["Id"])
     finally:
         engine.close()
+
+
+def _remove_nameless(engine: Any, image: str) -> None:
+    """Remove an image that has lost its name, unless it has others or a container uses it."""
+    import docker
+
+    if not engine.inspect_image(image)["RepoTags"]:
+        with contextlib.suppress(docker.errors.APIError):
+            engine.remove_image(image)
 
 
 class _Tree:

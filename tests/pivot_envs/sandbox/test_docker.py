@@ -1,6 +1,11 @@
 import contextlib
+import io
+import subprocess
 import sys
+import tarfile
+import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -22,8 +27,22 @@ while True:
     try:
         os.fork() or signal.pause()
     except OSError:
+        open("full", "w").close()
         time.sleep(0.001)
 """
+
+
+def take_every_process(box: DockerSandbox) -> None:
+    """Start what holds every process that the box may have, and wait until it does."""
+    box.write_file("hog.py", HOG)
+    box.run("python -I -S hog.py &", timeout_s=30)
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        with contextlib.suppress(FileNotFoundError):
+            box.read_file("full")
+            return
+        time.sleep(0.05)
+    raise AssertionError("some process is always free")
 
 
 @pytest.fixture
@@ -89,8 +108,7 @@ def test_a_box_without_a_free_process_can_still_be_saved_and_loaded(docker_image
     with DockerSandbox(image=docker_image, pids_limit=30) as box:
         box.write_file("a", b"1")
         before = box.save()
-        box.write_file("hog.py", HOG)
-        assert box.run("python -I -S hog.py & sleep 1; true", timeout_s=30).exit_code is not None
+        take_every_process(box)
         box.write_file("a", b"2")
         assert dict(box.save().blobs).keys() >= {sha256(b"2")}
         assert "esource temporarily unavailable" in box.run("/bin/true; true", timeout_s=30).output
@@ -102,8 +120,7 @@ def test_a_shell_that_ends_when_no_process_is_free_is_the_commands_problem(
     docker_image: str,
 ) -> None:
     with DockerSandbox(image=docker_image, pids_limit=30) as box:
-        box.write_file("hog.py", HOG)
-        box.run("python -I -S hog.py & sleep 1; true", timeout_s=30)
+        take_every_process(box)
         for _ in range(2):
             box.run("kill -9 $$", timeout_s=1)
         box.load(SandboxState((), "", {}))
@@ -132,6 +149,16 @@ def test_full_folders_are_the_commands_problem(docker_image: str) -> None:
         )
 
 
+def test_many_boxes_are_driven_from_threads(docker_image: str) -> None:
+    def work(number: int) -> str:
+        with DockerSandbox(image=docker_image) as box:
+            box.run(f"X={number}", timeout_s=20)
+            return box.run("echo $X", timeout_s=20).output
+
+    with ThreadPoolExecutor(4) as threads:
+        assert list(threads.map(work, range(8))) == [f"{number}\n" for number in range(8)]
+
+
 def test_an_image_that_is_missing_is_named_with_the_command_that_builds_it(
     docker_image: str,
 ) -> None:
@@ -142,19 +169,52 @@ def test_an_image_that_is_missing_is_named_with_the_command_that_builds_it(
 def test_an_image_without_python_is_refused_and_leaves_nothing(
     engine: Any, own_containers: Callable[[], list[str]]
 ) -> None:
-    import io
-    import tarfile
-
-    archive = io.BytesIO()
-    with tarfile.open(fileobj=archive, mode="w") as tar:
-        tar.addfile(tarfile.TarInfo("nothing"))
-    engine.import_image_from_data(archive.getvalue(), "pivotrl-envs-tests", "bare")
+    engine.import_image_from_data(archive("nothing", b""), "pivotrl-envs-tests", "bare")
     try:
         with pytest.raises(SandboxError, match="python3"):
             DockerSandbox(image="pivotrl-envs-tests:bare").start()
         assert own_containers() == []
     finally:
         engine.remove_image("pivotrl-envs-tests:bare", force=True)
+
+
+def archive(path: str, content: bytes) -> bytes:
+    """Return a tar archive of one program."""
+    whole = io.BytesIO()
+    with tarfile.open(fileobj=whole, mode="w") as tar:
+        member = tarfile.TarInfo(path)
+        member.size, member.mode = len(content), 0o755
+        tar.addfile(member, io.BytesIO(content))
+    return whole.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("python3", "reason"),
+    [
+        ("echo of no use >&2", "of no use"),
+        ("echo some text", "the agent did not start"),
+        ('exec /usr/local/bin/python -S -c "import sys; sys.version_info = (3, 8); $5"', "3.9"),
+        ('exec /usr/local/bin/python -S -c "${5/agent.container/agent.lost}"', "agent.lost"),
+    ],
+)
+def test_the_reason_why_an_agent_does_not_start_is_told(
+    docker_image: str,
+    engine: Any,
+    own_containers: Callable[[], list[str]],
+    python3: str,
+    reason: str,
+) -> None:
+    made = engine.create_container(docker_image, command=["true"])["Id"]
+    script = f'#!/bin/bash\nset -- python3 "$@"\n{python3}\n'.encode()
+    engine.put_archive(made, "/usr/local/bin", archive("python3", script))
+    engine.commit(made, "pivotrl-envs-tests", "broken")
+    engine.remove_container(made)
+    try:
+        with pytest.raises(SandboxError, match=reason):
+            DockerSandbox(image="pivotrl-envs-tests:broken").start()
+        assert own_containers() == []
+    finally:
+        engine.remove_image("pivotrl-envs-tests:broken", force=True)
 
 
 def test_an_engine_that_does_not_answer_is_named_with_what_to_do(
@@ -172,8 +232,6 @@ def test_a_missing_package_is_named_with_its_extra(monkeypatch: pytest.MonkeyPat
 
 
 def test_importing_does_not_load_the_client() -> None:
-    import subprocess
-
     program = "import sys, pivot_envs.coding.env; sys.exit('docker' in sys.modules)"
     subprocess.run([sys.executable, "-c", program], check=True)
 

@@ -6,6 +6,7 @@ import pytest
 from pivot_envs.sandbox.__main__ import main
 from pivot_envs.sandbox.docker import DockerSandbox
 from pivot_envs.sandbox.engine import IMAGE_LABEL, connect
+from pivot_envs.sandbox.image import build_image
 
 
 @pytest.fixture(scope="module")
@@ -26,6 +27,19 @@ def test_an_image_is_labelled_and_has_a_user_of_its_own(docker_image: str) -> No
         settings = engine.inspect_image(docker_image)["Config"]
     assert settings["User"] == "agent"
     assert IMAGE_LABEL in settings["Labels"]
+
+
+@pytest.mark.docker
+@pytest.mark.slow
+def test_an_image_that_is_built_again_leaves_no_nameless_one(docker_image: str) -> None:
+    name = "pivotrl-envs-tests:again"
+    with contextlib.closing(connect()) as engine:
+        first = build_image(name)
+        second = build_image(name)
+        left = {one["Id"] for one in engine.images()}
+        engine.remove_image(name)
+    assert second in left
+    assert first not in left
 
 
 @pytest.mark.docker

@@ -2,6 +2,7 @@
 
 import contextlib
 import gc
+import re
 import signal
 import subprocess
 import sys
@@ -80,6 +81,17 @@ def test_a_killed_process_takes_its_containers_along(docker_image: str, engine: 
 
 
 @pytest.mark.docker
+def test_a_forked_process_that_ends_leaves_its_parents_box_alone(docker_image: str) -> None:
+    fork = (
+        "import os\nchild = os.fork()\nif child == 0: sys.exit()\nos.waitpid(child, 0)\n"
+        "print(box.run('echo alive', timeout_s=10).output)"
+    )
+    with holder(docker_image, fork) as (process, _):
+        assert process.stdout is not None
+        assert process.stdout.readline() == "alive\n"
+
+
+@pytest.mark.docker
 def test_a_closed_or_forgotten_box_is_removed_at_once(docker_image: str, engine: Any) -> None:
     box = DockerSandbox(image=docker_image)
     for end in (box.close, lambda: None):
@@ -113,7 +125,8 @@ def test_pruning_removes_what_a_crash_left_and_nothing_of_a_living_process(
         process.wait(30)
         assert is_there(engine, container, within_s=1)
         assert main(["prune"]) == 0
-        assert capsys.readouterr().out.startswith("removed 1 containers, kept ")
+        # Others may have crashed, too.
+        assert re.match(r"removed [1-9]\d* containers, kept ", capsys.readouterr().out)
         assert not is_there(engine, container)
         assert {living, own.container_id} <= set(prune().kept)
         assert own.run("echo alive", timeout_s=10).output == "alive\n"
