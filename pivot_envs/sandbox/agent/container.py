@@ -70,10 +70,10 @@ def main() -> None:
         for folder in (values["workspace"], values["scratch"]):
             _empty(folder)
         namespaces.drop_capabilities()
+        namespaces.hide_from_others()
         paths = Paths(**{kind: tuple(names) for kind, names in config["paths"].items()})
         guard = Guard.make(paths, isolated=True, own_user=True)
         guard.check()
-        namespaces.hide_from_others()
         box = Box(
             **{
                 **values,
