@@ -40,7 +40,7 @@ tasks: $(TRAIN) ## Rebuild the shipped task file from the two source releases
 	$(RUN) -m pivot_envs.coding build $(TASK_RELEASES) \
 		--out pivot_envs/coding/data/mutations.jsonl.zst $(ARGS)
 
-sandbox-figures: $(TRAIN) ## Measure steps, snapshots and restores of the sandbox
+sandbox-figures: $(TRAIN) ## Measure steps, snapshots and restores of the sandbox (ARGS="--sandbox docker")
 	$(RUN) -m benchmarks.sandbox $(ARGS)
 
 leak-figures: $(TRAIN) ## Run 2,000 episodes and show what has grown

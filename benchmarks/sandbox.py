@@ -6,12 +6,11 @@
 import json
 import os
 import shutil
-import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -24,6 +23,8 @@ from rich.table import Table
 
 import pivot_envs  # noqa: F401  registers the environments
 from benchmarks.docker_commit import committed_container
+from benchmarks.timing import Figure, measure
+from benchmarks.trees import SIZES, measure_tree
 from pivot_envs import ToolCall
 from pivot_envs.coding.taskset import TaskSet
 from pivot_envs.coding.workspace import Workspace
@@ -33,6 +34,10 @@ from pivot_envs.sandbox.docker import DEFAULT_IMAGE
 FILES = 50
 """Files of the measured tree: the release, filled up with small ones."""
 TASK_ID = "sqlparse-0.5.3/sql.Token.has_ancestor/d1e4a0c4"
+
+SNAPSHOT, RESTORE = f"snapshot of an episode, {FILES} files", f"restore of it, {FILES} files"
+COLD, WARM = "cold python -m pytest, the same tests", "run the failing tests"
+COMMIT, RUN = f"docker commit, {FILES} files", f"run of the committed image, {FILES} files"
 
 
 @dataclass(frozen=True)
@@ -47,30 +52,6 @@ class Arguments:
     """Image of the Docker boxes."""
     out: Path | None = None
     """JSON file to write."""
-
-
-@dataclass(frozen=True, slots=True)
-class Figure:
-    """Times of one operation."""
-
-    name: str
-    median_ms: float
-    minimum_ms: float
-    target_ms: float | None = None
-    """Median that the operation should not exceed."""
-
-
-def measure(
-    name: str, operation: Callable[[int], Any], repetitions: int, target_ms: float | None = None
-) -> Figure:
-    """Time ``operation(i)`` for each ``i``; the first call warms up and does not count."""
-    operation(0)
-    times = []
-    for index in track(range(1, repetitions + 1), name):
-        began = time.perf_counter()
-        operation(index)
-        times.append(1e3 * (time.perf_counter() - began))
-    return Figure(name, statistics.median(times), min(times), target_ms)
 
 
 def measure_all(repetitions: int, choice: SandboxChoice) -> list[Figure]:
@@ -91,7 +72,7 @@ def measure_all(repetitions: int, choice: SandboxChoice) -> list[Figure]:
     tests = ToolCall("bash", {}).as_text()
     figures = [
         measure("start a box, run true, close it", lambda _: _start_a_box(choice), repetitions),
-        measure("run true", lambda _: env.step(_bash("true")), repetitions),
+        measure("run true", lambda _: env.step(_bash("true")), repetitions, target_ms=0.5),
         measure(
             "edit a file", lambda index: env.step(_edit(task.mutation.path, index)), repetitions
         ),
@@ -101,39 +82,29 @@ def measure_all(repetitions: int, choice: SandboxChoice) -> list[Figure]:
             repetitions,
             target_ms=100.0,
         ),
+        measure(WARM, lambda _: env.step(tests), repetitions),
     ]
     before = inner.snapshot()
 
-    def snapshot(index: int) -> None:
-        inner.snapshot()
+    def edit(index: int) -> None:
+        env.step(_edit(task.mutation.path, index))
 
-    def restore(index: int) -> None:
-        env.reset(options={"snapshot": before})
-
-    figures.append(_after_edits(env, task.mutation.path, "snapshot", snapshot, repetitions, 5.0))
-    figures.append(_after_edits(env, task.mutation.path, "restore", restore, repetitions, 10.0))
+    figures += [
+        measure(SNAPSHOT, lambda _: inner.snapshot(), repetitions, 5.0, before=edit),
+        measure(
+            RESTORE,
+            lambda _: env.reset(options={"snapshot": before}),
+            repetitions,
+            10.0,
+            before=edit,
+        ),
+    ]
     env.close()
+    for files in SIZES:
+        figures += measure_tree(choice, files, repetitions)
     if choice.image is not None:
         figures += _commit_and_run(choice.image, workspace, repetitions)
     return figures + _outside(workspace, task.fail_to_pass, repetitions)
-
-
-def _after_edits(
-    env: Any,
-    path: str,
-    name: str,
-    operation: Callable[[int], None],
-    repetitions: int,
-    target_ms: float,
-) -> Figure:
-    """Time an operation with a fresh edit, which is not timed, before each call."""
-    times = []
-    for index in track(range(repetitions + 1), name):
-        env.step(_edit(path, index))
-        began = time.perf_counter()
-        operation(index)
-        times.append(1e3 * (time.perf_counter() - began))
-    return Figure(f"{name}, {FILES} files", statistics.median(times[1:]), min(times[1:]), target_ms)
 
 
 def _outside(workspace: Workspace, tests: tuple[str, ...], repetitions: int) -> list[Figure]:
@@ -155,7 +126,7 @@ def _outside(workspace: Workspace, tests: tuple[str, ...], repetitions: int) -> 
             shutil.copytree(tree, Path(folder) / f"copy{index}")
 
         return [
-            measure("cold python -m pytest, the same tests", cold, repetitions),
+            measure(COLD, cold, repetitions),
             measure("plain copy of the tree", copy, repetitions),
         ]
 
@@ -175,10 +146,19 @@ def _commit_and_run(image: str, workspace: Workspace, repetitions: int) -> list[
             runs.append(1e3 * (time.perf_counter() - committed))
             commits.append(1e3 * (committed - began))
             container.remove(container=resumed, image=saved)
-    return [
-        Figure(f"{name}, {FILES} files", statistics.median(times[1:]), min(times[1:]))
-        for name, times in (("docker commit", commits), ("run of the committed image", runs))
-    ]
+    return [Figure.of(COMMIT, commits[1:]), Figure.of(RUN, runs[1:])]
+
+
+def ratios(figures: Sequence[Figure]) -> dict[str, float]:
+    """Return how many times longer the usual way takes than the box's, by median."""
+    medians = {one.name: one.median_ms for one in figures}
+    found = {"cold pytest / warm pytest in the box": medians[COLD] / medians[WARM]}
+    if COMMIT in medians:
+        ours = medians[SNAPSHOT] + medians[RESTORE]
+        found["docker commit and run / snapshot and restore"] = (
+            medians[COMMIT] + medians[RUN]
+        ) / ours
+    return found
 
 
 def _start_a_box(choice: SandboxChoice) -> None:
@@ -204,7 +184,10 @@ def main(arguments: Arguments) -> None:
         target = "" if one.target_ms is None else f"{one.target_ms:g}"
         met = "" if one.target_ms is None else ("yes" if one.median_ms <= one.target_ms else "no")
         table.add_row(one.name, f"{one.median_ms:.2f}", f"{one.minimum_ms:.2f}", target, met)
-    Console().print(table)
+    console = Console()
+    console.print(table)
+    for name, ratio in ratios(figures).items():
+        console.print(f"{name}: {ratio:.1f}")
     if arguments.out is not None:
         arguments.out.parent.mkdir(parents=True, exist_ok=True)
         content = {
@@ -221,6 +204,7 @@ def main(arguments: Arguments) -> None:
                 }
                 for one in figures
             ],
+            "ratios": {name: round(ratio, 2) for name, ratio in ratios(figures).items()},
         }
         arguments.out.write_text(json.dumps(content, indent=2) + "\n")
 
