@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import gymnasium as gym
 import tyro
@@ -22,6 +22,8 @@ from rich.table import Table
 
 import pivot_envs  # noqa: F401  registers the environments
 from pivot_envs import ToolCall
+from pivot_envs.sandbox.docker import DEFAULT_IMAGE
+from pivot_envs.sandbox.engine import connect
 
 MOUNTS = ("box", "workspace", "scratch", "hidden")
 """What the mounts of an embedded box call themselves, in contrast to those of the machine."""
@@ -38,6 +40,10 @@ class Arguments:
     """Episodes before the first figures, in which caches fill."""
     reopen_every: int = 50
     """Episodes after which the environment is closed, so that the next one starts a new box."""
+    sandbox: Literal["embedded", "docker"] = "embedded"
+    """Which kind of box; for docker, containers and images are counted too."""
+    image: str = DEFAULT_IMAGE
+    """Image of the Docker boxes."""
     out: Path | None = None
     """JSON file to write."""
 
@@ -61,12 +67,24 @@ class Figures:
     """Entries of the folder for temporary files."""
     control_groups: int
     """Control groups of the whole machine."""
+    containers: int = 0
+    """Containers of the engine, running or not."""
+    images: int = 0
+    """Images of the engine, nameless ones too."""
 
     @classmethod
-    def measure(cls) -> "Figures":
-        """Count everything now."""
+    def measure(cls, engine: Any = None) -> "Figures":
+        """Count everything now.
+
+        Args:
+            engine: A ``docker.APIClient``; the processes of its containers count as being below
+                this one.
+        """
         gc.collect()
         own, below = os.getpid(), list(_processes_below(os.getpid()))
+        containers = [] if engine is None else engine.containers(all=True)
+        for container in containers:
+            below += [int(row[1]) for row in engine.top(container["Id"])["Processes"]]
         everyone = [own, *below]
         return cls(
             memory_kb=_memory_kb(own),
@@ -77,6 +95,8 @@ class Figures:
             mounts=_mounts(everyone),
             temporary_files=_count(tempfile.gettempdir()),
             control_groups=sum(1 for _ in Path("/sys/fs/cgroup").glob("**/cgroup.procs")),
+            containers=len(containers),
+            images=0 if engine is None else len(engine.images(all=True)),
         )
 
 
@@ -150,7 +170,10 @@ def _mounts(pids: list[int]) -> int:
 
 def measure_all(arguments: Arguments) -> tuple[dict[str, Figures], float]:
     """Run the episodes; return the figures by moment, and the seconds that all took."""
-    env = gym.make("pivot/Coding-v0", max_turns=10)
+    is_docker = arguments.sandbox == "docker"
+    image = arguments.image if is_docker else None
+    env = gym.make("pivot/Coding-v0", max_turns=10, sandbox=arguments.sandbox, image=image)
+    engine = connect() if is_docker else None
     half = arguments.episodes // 2
     stretches = {
         "before": arguments.warm_up,
@@ -164,9 +187,9 @@ def measure_all(arguments: Arguments) -> tuple[dict[str, Figures], float]:
             few = min(arguments.reopen_every, count - start)
             run_episodes(env, few, reopen_every=arguments.reopen_every)
         settle(env)
-        figures[name] = Figures.measure()
+        figures[name] = Figures.measure(engine)
     env.close()
-    figures["closed"] = Figures.measure()
+    figures["closed"] = Figures.measure(engine)
     return figures, time.monotonic() - began
 
 
@@ -194,6 +217,7 @@ def main(arguments: Arguments) -> None:
     if arguments.out is not None:
         arguments.out.parent.mkdir(parents=True, exist_ok=True)
         content = {
+            "sandbox": arguments.sandbox,
             "episodes": arguments.episodes,
             "figures": {name: asdict(one) for name, one in figures.items()},
         }
