@@ -73,18 +73,12 @@ class Figures:
     """Images of the engine, nameless ones too."""
 
     @classmethod
-    def measure(cls, engine: Any = None) -> "Figures":
-        """Count everything now.
-
-        Args:
-            engine: A ``docker.APIClient``; the processes of its containers count as being below
-                this one.
-        """
+    def measure(cls, *, in_docker: bool = False) -> "Figures":
+        """Count everything now; with ``in_docker`` the containers' processes too."""
         gc.collect()
         own, below = os.getpid(), list(_processes_below(os.getpid()))
-        containers = [] if engine is None else engine.containers(all=True)
-        for container in containers:
-            below += [int(row[1]) for row in engine.top(container["Id"])["Processes"]]
+        containers, images, inside = _engine_holds() if in_docker else (0, 0, [])
+        below += inside
         everyone = [own, *below]
         return cls(
             memory_kb=_memory_kb(own),
@@ -95,9 +89,18 @@ class Figures:
             mounts=_mounts(everyone),
             temporary_files=_count(tempfile.gettempdir()),
             control_groups=sum(1 for _ in Path("/sys/fs/cgroup").glob("**/cgroup.procs")),
-            containers=len(containers),
-            images=0 if engine is None else len(engine.images(all=True)),
+            containers=containers,
+            images=images,
         )
+
+
+def _engine_holds() -> tuple[int, int, list[int]]:
+    """Return how many containers and images the engine has, and the containers' processes."""
+    with contextlib.closing(connect()) as engine:
+        containers = engine.containers(all=True)
+        tables = [engine.top(container["Id"])["Processes"] for container in containers]
+        inside = [int(row[1]) for table in tables for row in table]
+        return len(containers), len(engine.images(all=True)), inside
 
 
 def run_episodes(env: "gym.Env[str, str]", count: int, *, reopen_every: int) -> None:
@@ -173,7 +176,6 @@ def measure_all(arguments: Arguments) -> tuple[dict[str, Figures], float]:
     is_docker = arguments.sandbox == "docker"
     image = arguments.image if is_docker else None
     env = gym.make("pivot/Coding-v0", max_turns=10, sandbox=arguments.sandbox, image=image)
-    engine = connect() if is_docker else None
     half = arguments.episodes // 2
     stretches = {
         "before": arguments.warm_up,
@@ -187,9 +189,9 @@ def measure_all(arguments: Arguments) -> tuple[dict[str, Figures], float]:
             few = min(arguments.reopen_every, count - start)
             run_episodes(env, few, reopen_every=arguments.reopen_every)
         settle(env)
-        figures[name] = Figures.measure(engine)
+        figures[name] = Figures.measure(in_docker=is_docker)
     env.close()
-    figures["closed"] = Figures.measure(engine)
+    figures["closed"] = Figures.measure(in_docker=is_docker)
     return figures, time.monotonic() - began
 
 
