@@ -13,7 +13,8 @@ seccomp.py     which system calls they may make; syscalls.py has the numbers
 processes.py   starting, listing, freezing and ending processes
 mappings.py    files that change without a new time stamp
 output.py      what a command printed, bounded
-tree.py        the workspace as a whole: scanning and loading
+scanner.py     what the workspace holds
+tree.py        the workspace as a whole: loading it
 bounds.py      how much a saved workspace may hold
 removal.py     removing folders, however deep
 blobs.py       the file contents that the agent remembers

@@ -205,8 +205,7 @@ class Server:
         received = {name: blobs[index] for index, name in enumerate(needed)}
         self._host_blobs.update(e.content for e in wanted.values() if e.kind == "file")
         try:
-            self._tree.load(wanted, current, received)
-            self._sent = self._tree.scan()
+            self._sent = self._tree.load(wanted, current, received)
         except BoundsError as error:
             raise ValueError(str(error)) from error
         except OSError as error:

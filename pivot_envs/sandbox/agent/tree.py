@@ -3,28 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-import errno
-import hashlib
 import os
-import stat
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 
-from .blobs import BlobStore
-from .bounds import BoundsError, Entry, Tally, check_entries
+from .bounds import Entry, check_entries
 from .removal import remove
-
-RACY_NS = 20_000_000
-"""A file whose ctime is younger than this when it is hashed may change without a new stamp."""
-
-DEFAULT_ROOT_MODE = 0o755
-
-Known = tuple[tuple[int, ...], Entry]
-"""The stamp of a file when it was read, which is empty if it says nothing, and its entry."""
+from .scanner import DEFAULT_ROOT_MODE, DIRECTORY, Scanner
 
 
 class Tree:
-    """The workspace of the box. Named pipes, sockets and devices in it are not part of it."""
+    """The workspace of the box."""
 
     def __init__(
         self,
@@ -42,57 +30,22 @@ class Tree:
                 None if it can be any.
             max_bytes: Most bytes of all files together that a scan takes in.
         """
-        self._max_bytes = max_bytes
-        self._tally = Tally(max_bytes)
         self.root = root
         self.owner = owner
-        self.store = BlobStore()
-        self._stats: dict[str, Known] = {}
-        self._mapped_files = mapped_files
-        self._mapped: set[int] | None = set()
-        self._linked: set[str] = set()
-        self._strange: set[str] = set()
-        """Named pipes, sockets and devices that the last scan saw."""
-        self._began_ns = 0
-
-    def scan(self, fresh: dict[str, bytes] | None = None) -> dict[str, Entry]:
-        """Return every entry by path; ``fresh`` gets the blobs that had to be read.
-
-        Raises:
-            BoundsError: There is more than a state can hold, or something that cannot be read.
-        """
-        self._tally = Tally(self._max_bytes)
-        found: dict[str, Entry] = {}
-        stats: dict[str, Known] = {}
-        self._began_ns = time.time_ns()
-        self._mapped = self._mapped_files()
-        self._linked, self._strange = set(), set()
-        descriptor = os.open(self.root, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            mode = stat.S_IMODE(os.fstat(descriptor).st_mode)
-            if mode != DEFAULT_ROOT_MODE:
-                found["."] = Entry("directory", mode, "")
-            self._scan_directory(descriptor, "", found, stats, {} if fresh is None else fresh)
-        except PermissionError as error:
-            # Only an agent that shares its user with the commands meets modes that stop it.
-            raise BoundsError(f"{error.filename!r} cannot be read: {error.strerror}") from error
-        finally:
-            os.close(descriptor)
-        self._stats = stats
-        return found
+        self._scanner = Scanner(root, mapped_files, max_bytes)
+        self.store = self._scanner.store
+        self.scan = self._scanner.scan
+        self.forget = self._scanner.forget
 
     def clear(self) -> None:
         """Remove everything, whatever it is."""
+        self._scanner.linked, self._scanner.strange = set(), set()
         descriptor = os.open(self.root, os.O_RDONLY | os.O_DIRECTORY)
         try:
             for name in os.listdir(descriptor):
                 remove(name, descriptor)
         finally:
             os.close(descriptor)
-
-    def forget(self) -> None:
-        """Trust no earlier scan: the next one reads every file."""
-        self._stats = {}
 
     def missing(self, wanted: Mapping[str, Entry], current: Mapping[str, Entry]) -> list[str]:
         """Return the hashes of contents that a load needs and this box lacks."""
@@ -108,24 +61,42 @@ class Tree:
         wanted: Mapping[str, Entry],
         current: Mapping[str, Entry],
         blobs: Mapping[str, bytes],
-    ) -> None:
+    ) -> dict[str, Entry]:
         """Make the workspace equal to ``wanted``; only what differs from ``current`` is touched.
+
+        Args:
+            wanted: Every entry by path.
+            current: What the last scan found. Nothing else may have changed the workspace since.
+            blobs: Contents by name, as far as the box lacks them.
+
+        Returns:
+            What the workspace holds now; every folder in which anything was touched was looked at.
 
         Raises:
             ValueError: A path leaves the workspace, lies in no folder, or its content is missing.
+            BoundsError: There is more than a workspace may hold.
         """
         check_entries(wanted)
-        self._remove_unwanted(wanted, current)
+        unwanted = {path for path, entry in current.items() if _is_other(entry, wanted.get(path))}
+        unwanted.discard(".")
+        doomed = unwanted | self._scanner.strange
+        self._remove(doomed, current)
+        touched = {path.rpartition("/")[0] for path in doomed}
         for path in sorted(wanted):
             entry = wanted[path]
             if path != "." and not self._is_in_place(path, entry, current):
                 self._create(path, entry, blobs)
+                touched.add(path.rpartition("/")[0])
         for path in sorted(wanted, reverse=True):
-            is_equal = wanted[path] == current.get(path) and path not in self._linked
+            is_equal = wanted[path] == current.get(path) and path not in self._scanner.linked
             if wanted[path].kind != "symlink" and not is_equal:
                 os.chmod(os.path.join(self.root, path), wanted[path].mode)
+                touched.add(path.rpartition("/")[0])
         if "." not in wanted:
             os.chmod(self.root, DEFAULT_ROOT_MODE)
+        kept = {path: entry for path, entry in current.items() if path not in unwanted}
+        there = {folder for folder in touched if not folder or _is_folder(wanted.get(folder))}
+        return self._scanner.rescan(kept, there)
 
     def _is_in_place(self, path: str, entry: Entry, current: Mapping[str, Entry]) -> bool:
         """Tell whether a path can stay as it was when ``current`` was scanned.
@@ -135,101 +106,14 @@ class Tree:
         """
         there = current.get(path)
         is_equal = there is not None and (there.kind, there.content) == (entry.kind, entry.content)
-        return is_equal and path not in self._linked
+        return is_equal and path not in self._scanner.linked
 
-    def _scan_directory(
-        self,
-        descriptor: int,
-        prefix: str,
-        found: dict[str, Entry],
-        stats: dict[str, Known],
-        fresh: dict[str, bytes],
-    ) -> None:
-        with os.scandir(descriptor) as listing:
-            entries = list(listing)
-        for item in entries:
-            for _ in range(_ATTEMPTS):
-                try:
-                    self._scan_entry(descriptor, item.name, prefix, found, stats, fresh)
-                except FileNotFoundError:
-                    break
-                except OSError as error:
-                    if error.errno not in _REPLACED:
-                        raise
-                else:
-                    break
-
-    def _scan_entry(
-        self,
-        descriptor: int,
-        name: str,
-        prefix: str,
-        found: dict[str, Entry],
-        stats: dict[str, Known],
-        fresh: dict[str, bytes],
-    ) -> None:
-        path = prefix + name
-        status = os.stat(name, dir_fd=descriptor, follow_symlinks=False)
-        kind = stat.S_IFMT(status.st_mode)
-        if kind == stat.S_IFREG:
-            known = self._stats.get(path)
-            self._tally.add(path, size=status.st_size)
-            if known is None or known[0] != _stamp(status) or self._may_be_mapped(status):
-                known = self._read(descriptor, name, path, status, fresh)
-            if known[0]:
-                stats[path] = known
-            if status.st_nlink > 1:
-                self._linked.add(path)
-            found[path] = known[1]
-        elif kind == stat.S_IFLNK:
-            target = os.readlink(name, dir_fd=descriptor)
-            self._tally.add(path, target=target)
-            found[path] = Entry("symlink", 0, target)
-        elif kind == stat.S_IFDIR:
-            self._tally.add(path)
-            inner = os.open(name, _DIRECTORY, dir_fd=descriptor)
-            try:
-                found[path] = Entry("directory", stat.S_IMODE(status.st_mode), "")
-                self._scan_directory(inner, path + "/", found, stats, fresh)
-            finally:
-                os.close(inner)
-        else:
-            self._strange.add(path)
-
-    def _may_be_mapped(self, status: os.stat_result) -> bool:
-        return self._mapped is None or status.st_ino in self._mapped
-
-    def _read(
-        self,
-        descriptor: int,
-        name: str,
-        path: str,
-        status: os.stat_result,
-        fresh: dict[str, bytes],
-    ) -> Known:
-        """Read a file; what is known of it has no stamp if it may change without a new one."""
-        file = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=descriptor)
-        with open(file, "rb", buffering=0) as reader:
-            if not os.path.samestat(os.fstat(file), status):
-                raise OSError(errno.ESTALE, "replaced while it was looked at", path)
-            blob = reader.readall()
-        content = hashlib.sha256(blob).hexdigest()
-        self.store.add(content, blob)
-        fresh[content] = blob
-        is_settled = self._began_ns - status.st_ctime_ns > RACY_NS
-        stamp = _stamp(status) if is_settled and not self._may_be_mapped(status) else ()
-        return stamp, Entry("file", stat.S_IMODE(status.st_mode), content)
-
-    def _remove_unwanted(self, wanted: Mapping[str, Entry], current: Mapping[str, Entry]) -> None:
-        """Remove what the last scan, which gave ``current``, saw and is not wanted as it is."""
-        unwanted = {path for path, entry in current.items() if _is_other(entry, wanted.get(path))}
-        unwanted.discard(".")
-        unwanted |= self._strange
+    def _remove(self, unwanted: Collection[str], current: Mapping[str, Entry]) -> None:
         for path in unwanted:
             parent, _, name = path.rpartition("/")
             # A folder goes with all that is in it.
             if parent not in unwanted and (not parent or parent in current):
-                descriptor = os.open(os.path.join(self.root, parent), _DIRECTORY)
+                descriptor = os.open(os.path.join(self.root, parent), DIRECTORY)
                 try:
                     remove(name, descriptor)
                 finally:
@@ -265,27 +149,12 @@ class Tree:
             os.chown(real, *self.owner, follow_symlinks=False)
 
 
-def _stamp(status: os.stat_result) -> tuple[int, ...]:
-    return (
-        status.st_ino,
-        status.st_size,
-        status.st_mtime_ns,
-        status.st_ctime_ns,
-        status.st_mode,
-    )
-
-
-_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
-
-_ATTEMPTS = 10
-"""How often an entry is looked at that background processes replace all the time."""
-
-_REPLACED = (errno.ELOOP, errno.ENOTDIR, errno.ENXIO, errno.EINVAL, errno.ESTALE)
-"""What opening an entry says if it has become one of another kind."""
-
-
 def _is_other(entry: Entry, expected: Entry | None) -> bool:
     return expected is None or expected.kind != entry.kind
+
+
+def _is_folder(entry: Entry | None) -> bool:
+    return entry is not None and entry.kind == "directory"
 
 
 def differences(expected: Mapping[str, Entry], found: Mapping[str, Entry]) -> list[str]:
