@@ -23,7 +23,7 @@ from rich.table import Table
 import pivot_envs  # noqa: F401  registers the environments
 from pivot_envs import ToolCall
 from pivot_envs.sandbox.docker import DEFAULT_IMAGE
-from pivot_envs.sandbox.engine import connect
+from pivot_envs.sandbox.engine import OWNER_LABEL, Owner, connect
 
 MOUNTS = ("box", "workspace", "scratch", "hidden")
 """What the mounts of an embedded box call themselves, in contrast to those of the machine."""
@@ -68,7 +68,7 @@ class Figures:
     control_groups: int
     """Control groups of the whole machine."""
     containers: int = 0
-    """Containers of the engine, running or not."""
+    """Containers of this process, running or not."""
     images: int = 0
     """Images of the engine, nameless ones too."""
 
@@ -95,9 +95,10 @@ class Figures:
 
 
 def _engine_holds() -> tuple[int, int, list[int]]:
-    """Return how many containers and images the engine has, and the containers' processes."""
+    """Return how many containers we and images the engine has, and the containers' processes."""
     with contextlib.closing(connect()) as engine:
-        containers = engine.containers(all=True)
+        label = f"{OWNER_LABEL}={Owner.current().text()}"
+        containers = engine.containers(all=True, filters={"label": label})
         tables = [engine.top(container["Id"])["Processes"] for container in containers]
         inside = [int(row[1]) for table in tables for row in table]
         return len(containers), len(engine.images(all=True)), inside
