@@ -48,6 +48,8 @@ class Arguments:
     """Task file; the shipped one by default."""
     seeds: int | None = None
     """How often each arm is run; the preset's number by default."""
+    max_lines: int | None = None
+    """Longest function body of a task, in lines; the preset's by default."""
     device: str = "cpu"
     """Where the model runs."""
 
@@ -172,6 +174,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     protocol = PRESETS[given.preset]
     if given.seeds is not None:
         protocol = replace(protocol, seeds=max(1, given.seeds))
+    if given.max_lines is not None:
+        protocol = replace(protocol, max_lines=given.max_lines)
     out = given.out or Path("runs") / f"compare-{given.preset}"
     console = Console()
     try:

@@ -35,6 +35,8 @@ class Protocol:
     """Learning turns between two points of a learning curve."""
     drills: int
     """Out-of-domain tasks of each family."""
+    max_lines: int = 5
+    """Longest function body of a task, in lines; what the base model can be expected to repair."""
     profile_share: float = 0.5
     """Largest share of the turn budget that profiling may use; states are drawn to fit."""
     max_mean: float = 0.9
@@ -92,15 +94,15 @@ PRESETS: Mapping[str, Protocol] = {
         drills=32,
     ),
     "full": Protocol(
-        demonstrations=48,
+        demonstrations=32,
         turn_budget=2000,
         seeds=3,
         profile_samples=8,
-        test_tasks=64,
+        test_tasks=44,
         test_samples=2,
         unseen_tasks=32,
         unseen_samples=1,
-        validation_tasks=16,
+        validation_tasks=10,
         validation_samples=2,
         validate_every_turns=500,
         drills=64,
@@ -134,12 +136,15 @@ def draw_tasks(tasks: Iterable[CodingTask], protocol: Protocol) -> TaskDraw:
     """Draw the tasks of every set; a set is smaller than asked for where the file has too few.
 
     Training and validation tasks are ``train`` tasks that the base model was not pretrained on.
+    Tasks of long functions are left out everywhere.
 
     Raises:
         TaskError: A set is empty.
     """
     pools: dict[str, list[str]] = {"train": [], "test": [], "unseen": []}
     for task in tasks:
+        if task.lines > protocol.max_lines:
+            continue
         if task.split == "train" and is_for_pretraining(task.package, task.function, task.mutation):
             continue
         pools[task.split].append(task.task_id)

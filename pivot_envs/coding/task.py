@@ -58,6 +58,8 @@ class CodingTask:
     """SHA-256 of the source release."""
     function: str
     """``path/to/file.py::Class.method``, the function that holds the bug."""
+    lines: Annotated[int, Field(ge=1)]
+    """Lines of that function's body, without its docstring."""
     mutation: Mutation
     issue: str
     """What the agent is told; made from the failing tests' real output."""

@@ -33,6 +33,13 @@ def test_arms_learn_from_tasks_that_are_new_to_the_base(tasks):
     assert {tasks[task_id].split for task_id in draw.unseen} == {"unseen"}
 
 
+@pytest.mark.parametrize("preset", PRESETS)
+def test_long_functions_are_in_no_set(tasks, preset):
+    protocol = PRESETS[preset]
+    lines = {tasks[task_id].lines for task_id in draw_tasks(tasks.values(), protocol).coding}
+    assert max(lines) <= protocol.max_lines < max(task.lines for task in tasks.values())
+
+
 def test_the_draw_follows_its_seed_and_not_the_order_of_the_file(tasks):
     protocol = PRESETS["quick"]
     draw = draw_tasks(tasks.values(), protocol)

@@ -267,6 +267,7 @@ def _task(
         version=source.version,
         source_sha256=source.sha256,
         function=f"{function.path}::{function.name}",
+        lines=function.body_lines,
         mutation=mutation,
         issue=write_issue(job.workspace, mutation, failing, output),
         fail_to_pass=tuple(failing),

@@ -117,6 +117,7 @@ def _tiny_task(name: str, source: PackageSource, mutation: Mutation, failing: st
         version="1.0",
         source_sha256=source.sha256,
         function=f"tiny.py::{name}",
+        lines=5,
         mutation=mutation,
         issue=f"tiny 1.0: 1 test fails.\ntests/test_tiny.py::{failing}\nE AssertionError",
         fail_to_pass=(f"tests/test_tiny.py::{failing}",),

@@ -15,6 +15,7 @@ TASK = CodingTask(
     version="1.0",
     source_sha256="0" * 64,
     function="tiny.py::clamp",
+    lines=5,
     mutation=Mutation("tiny.py", 6, "<", "<=", 13, "comparison"),
     issue="tiny 1.0: 1 test fails.\ntests/test_tiny.py::test_clamp[ü\u2028]",
     fail_to_pass=("tests/test_tiny.py::test_clamp[ü\u2028]",),
@@ -113,7 +114,7 @@ def test_a_truncated_archive_is_reported(tmp_path: Path, suffix: str, kept: int)
 
 
 @pytest.mark.parametrize(
-    "header", ["", '{"format":"pivot-coding-tasks","version":2}', "[]", "text"]
+    "header", ["", '{"format":"pivot-coding-tasks","version":3}', "[]", "text"]
 )
 def test_a_foreign_header_is_reported(tmp_path: Path, header: str) -> None:
     path = tmp_path / "tasks.jsonl"

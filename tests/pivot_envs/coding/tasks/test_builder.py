@@ -74,6 +74,7 @@ def test_tasks_are_built_alike_by_any_number_of_workers_and_are_valid(
         assert task.fail_to_pass[0] in task.issue
         assert not set(task.fail_to_pass) & set(task.pass_to_pass)
         assert task.function in task.suspects
+        assert task.lines == {"tiny.py::clamp": 5, "tiny.py::Counter.add": 3}.get(task.function, 2)
     validations = validate_tasks(one.tasks, cache_dir=tmp_path / "cache")
     assert [each.task_id for each in validations] == [task.task_id for task in one.tasks]
     assert all(each.is_valid for each in validations)

@@ -16,6 +16,7 @@ def _task(function: int, line: int, variant: int) -> CodingTask:
         version="1.0",
         source_sha256="0" * 64,
         function=f"a.py::{name}",
+        lines=5,
         mutation=mutation,
         issue="",
         fail_to_pass=("t::a",),
