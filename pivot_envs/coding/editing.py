@@ -1,11 +1,15 @@
 """Editing a text by line span or by line range, with errors that tell the agent what is there."""
 
 import ast
+import threading
 from collections.abc import Mapping
 from typing import Any
 
 from pivot_envs.errors import ActionError
 
+# Python 3.11 counts the depth of trees for all threads together, and may take one thread's for a
+# fault of another (github.com/python/cpython/issues/106905).
+_PARSER = threading.Lock()
 _SPAN = {"line", "old", "new"}
 _RANGE = {"start", "end", "text"}
 
@@ -54,7 +58,8 @@ def _replace_range(source: str, start: int, end: int, text: str) -> tuple[str, i
 def syntax_error(source: str) -> str | None:
     """Return what Python's parser objects to, or ``None``."""
     try:
-        ast.parse(source)
+        with _PARSER:
+            ast.parse(source)
     except SyntaxError as error:
         return f"SyntaxError: {error.msg} (line {error.lineno})"
     except ValueError as error:
