@@ -33,16 +33,11 @@ printf '[pytest]\naddopts = -p conftest\npythonpath = .\n' > $TMPDIR/pytest.ini
 packages=$(python -m site --user-site); mkdir -p $packages; cp $TMPDIR/conftest.py $packages
 echo import conftest > $packages/steer.pth
 """
-FLOOD = b"""
-import os
-
-def test_flood():
-    for descriptor in range(3, 1024):
-        try:
-            os.write(descriptor, b"[" * 60000)
-        except OSError:
-            pass
-"""
+FLOOD = (
+    b"import contextlib, os\n\ndef test_flood():\n"
+    b"    for descriptor in range(3, 1024):\n"
+    b"        with contextlib.suppress(OSError): os.write(descriptor, b'[' * 60000)\n"
+)
 
 
 @pytest.fixture(autouse=True)
