@@ -37,7 +37,7 @@ _AGENT_BYTES = 256 * 1024 * 1024
 """For the agent, on top of what commands may use: contents pass through its memory."""
 
 _AGENT = Path(__file__).parent / "agent"
-_PROGRAMS = ("warm.py", "code_cache.py")
+_PROGRAMS = ("warm.py", "code_cache.py", "warm_up_tests.py")
 _NO_LIMIT = 1 << 20
 
 # The agent arrives on stdin: four bytes of length and a zip archive that commands cannot read.

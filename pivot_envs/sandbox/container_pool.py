@@ -110,4 +110,5 @@ _STARTERS = 2
 """Containers that are started at the same time."""
 
 _shared: dict[tuple[int, str, Limits, int], ContainerPool] = {}
-_shared_lock = threading.Lock()
+_shared_lock = threading.RLock()
+"""The garbage collector may end a box, which leaves its pool, while this thread holds the lock."""

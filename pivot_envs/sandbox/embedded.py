@@ -33,7 +33,7 @@ LEVELS = ("namespaces", "landlock", "rlimits")
 _PROGRAM = "import sys; sys.path.insert(0, sys.argv[1]); from agent.launcher import main; main()"
 _FOLDER = Path(__file__).parent
 _MEGABYTE = 1024 * 1024
-_PROGRAMS = ("warm.py", "code_cache.py")
+_PROGRAMS = ("warm.py", "code_cache.py", "warm_up_tests.py")
 
 # Far from the numbers that distributions give to people and services.
 _AGENT_UID, _COMMAND_UID = 61183, 61182

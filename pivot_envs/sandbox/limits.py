@@ -7,6 +7,7 @@ from typing import Any
 from pivot_envs.errors import SnapshotError
 
 _MEGABYTE = 1024 * 1024
+_LEAST_CPUS = 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,7 +15,7 @@ class Limits:
     """What the commands of a box may use.
 
     Raises:
-        ValueError: A number is below 1, or ``cpus`` is not positive.
+        ValueError: A number is below 1, or ``cpus`` is below 0.01 or not finite.
     """
 
     memory_bytes: int = 1024 * _MEGABYTE
@@ -27,14 +28,18 @@ class Limits:
     output_bytes: int = 20_000
     """Output kept of a command; the middle of more is left out."""
     cpus: float | None = None
-    """Processors' worth of time, such as 0.5; ``None`` for no limit."""
+    """Processors' worth of time, such as 0.5, at least 0.01; ``None`` for no limit."""
     network: str = "none"
     """``none``, or the name of a network of the Docker engine."""
 
     def __post_init__(self) -> None:
         numbers = (self.memory_bytes, self.processes, self.file_bytes, self.output_bytes)
-        if min(numbers) < 1 or (self.cpus is not None and self.cpus <= 0) or not self.network:
-            raise ValueError(f"every limit must be at least 1, and cpus above 0, got {self}")
+        # An engine takes less for no limit at all.
+        are_cpus_fit = self.cpus is None or _LEAST_CPUS <= self.cpus < float("inf")
+        if min(numbers) < 1 or not are_cpus_fit or not self.network:
+            raise ValueError(
+                f"every limit must be at least 1, and cpus at least {_LEAST_CPUS}, got {self}"
+            )
 
     def as_json(self) -> dict[str, Any]:
         """Return the limits as JSON-able data."""
@@ -49,7 +54,8 @@ class Limits:
         """
         names = {field.name for field in fields(cls)}
         if set(data) != names:
-            raise ValueError(f"limits are {sorted(names)}, got {sorted(data)}")
+            odd = sorted(names ^ set(data))
+            raise ValueError(f"limits are {sorted(names)}; unknown or missing: {odd}")
         for name, value in data.items():
             kinds = {"network": (str,), "cpus": (int, float, type(None))}.get(name, (int,))
             if not isinstance(value, kinds) or isinstance(value, bool):

@@ -23,6 +23,7 @@ bash.py        one bash process that evaluates requests
 shell.py       the persistent bash, which outlives its process
 shell_state.py the saved state of a bash
 runner.py      the warm interpreter that pytest runs are forked from
-warm.py        the program of that interpreter, with code_cache.py beside it
+warm.py        the program of that interpreter, with code_cache.py and
+               warm_up_tests.py beside it
 server.py      the loop that answers requests
 """

@@ -6,6 +6,7 @@ import contextlib
 import errno
 import os
 import shutil
+import stat
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NoReturn
 
@@ -49,6 +50,8 @@ class Server:
             self._mapped_files,
             min(box.memory_limit_bytes, MAX_BLOB_BYTES),
         )
+        folders = [box.scratch, "/dev/shm"] if box.level == "namespaces" else [box.scratch]
+        self._scratch_modes = {folder: stat.S_IMODE(os.stat(folder).st_mode) for folder in folders}
         self._sent: dict[str, Entry] = {}
         self._host_blobs: set[str] = set()
         self._operations: Mapping[str, Callable[[dict[str, Any], list[bytes]], Answer]] = {
@@ -225,10 +228,9 @@ class Server:
             return {}
 
     def _empty_scratch(self) -> None:
-        folders = [self._box.scratch]
-        if self._box.level == "namespaces":
-            folders.append("/dev/shm")
-        for folder in folders:
+        for folder, mode in self._scratch_modes.items():
+            # Commands own it and may have closed it, even to an agent of the same user.
+            os.chmod(folder, mode)
             descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
             try:
                 for name in os.listdir(descriptor):

@@ -2,7 +2,7 @@
 
 import os
 import shlex
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -21,6 +21,22 @@ READ_MEMORY = (
 TAKE_DESCRIPTOR = (
     "import ctypes, os, sys; libc = ctypes.CDLL(None, use_errno=True); "
     "print(libc.syscall(438, os.pidfd_open(int(sys.argv[1])), 0, 0), ctypes.get_errno())"
+)
+
+
+STEERS_WARM_UP = r"""
+cat > $TMPDIR/conftest.py <<'END'
+import os, sys
+if "warm.py" in " ".join(sys.orig_argv): open(os.environ["TMPDIR"] + "/steered", "w").close()
+END
+printf '[pytest]\naddopts = -p conftest\npythonpath = .\n' > $TMPDIR/pytest.ini
+packages=$(python -m site --user-site); mkdir -p $packages; cp $TMPDIR/conftest.py $packages
+echo import conftest > $packages/steer.pth
+"""
+FLOOD = (
+    b"import contextlib, os\n\ndef test_flood():\n"
+    b"    for descriptor in range(3, 1024):\n"
+    b"        with contextlib.suppress(OSError): os.write(descriptor, b'[' * 60000)\n"
 )
 
 
@@ -134,6 +150,25 @@ def test_a_test_run_does_not_hang_the_next_one(box: Sandbox, path: str) -> None:
     for name in ("test_a", "test_b"):
         outcomes = box.run_tests([f"{name}.py"], timeout_s=20).outcomes
         assert outcomes == {f"{name}.py::{name}": "passed"}
+
+
+def test_what_lies_in_the_scratch_folder_does_not_steer_the_warm_interpreter(
+    make_box: Callable[[], Sandbox],
+) -> None:
+    with make_box() as fresh:
+        fresh.run(STEERS_WARM_UP, timeout_s=10)
+        fresh.write_file("test_a.py", b"def test_a(): pass\n")
+        outcomes = fresh.run_tests(["test_a.py"], timeout_s=30).outcomes
+        assert outcomes == {"test_a.py::test_a": "passed"}
+        assert fresh.run("ls $TMPDIR/steered", timeout_s=5).exit_code == 2
+
+
+def test_a_test_run_does_not_crash_the_warm_interpreter(box: Sandbox) -> None:
+    warm = agents(box)
+    box.write_file("test_flood.py", FLOOD)
+    for _ in range(2):
+        assert box.run_tests(["test_flood.py"], timeout_s=20).outcomes == {}
+    assert agents(box) == warm
 
 
 @pytest.mark.slow

@@ -1,5 +1,8 @@
 import contextlib
+import gc
+import threading
 import time
+import weakref
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -113,3 +116,27 @@ def test_the_reason_why_no_container_comes_up_is_told_each_time(docker_image: st
 def test_a_pool_has_a_size() -> None:
     with pytest.raises(ValueError, match="at least 1"):
         ContainerPool("some", Limits(), 0)
+
+
+def test_boxes_that_the_garbage_collector_ends_leave_their_pools_at_any_time() -> None:
+    ended = threading.Event()
+
+    def join_and_leave() -> None:
+        for number in range(200):
+            garbage = _InACycle()
+            pool = ContainerPool.join(f"image-{number}", Limits(), 1)
+            weakref.finalize(garbage, pool.leave)
+        ended.set()
+
+    thresholds = gc.get_threshold()
+    gc.set_threshold(1)
+    try:
+        threading.Thread(target=join_and_leave, daemon=True).start()
+        assert ended.wait(30)
+    finally:
+        gc.set_threshold(*thresholds)
+
+
+class _InACycle:
+    def __init__(self) -> None:
+        self.me = self

@@ -1,5 +1,6 @@
 import contextlib
 import io
+import math
 import subprocess
 import sys
 import tarfile
@@ -237,7 +238,11 @@ def test_importing_does_not_load_the_client() -> None:
 
 
 @pytest.mark.parametrize(
-    "limits", [{"memory_bytes": MEGABYTE}, {"cpus": 0.0}, {"pids_limit": 0}, {"network": ""}]
+    "limits",
+    [
+        *({"memory_bytes": MEGABYTE}, {"pids_limit": 0}, {"network": ""}),
+        *({"cpus": cpus} for cpus in (0.0, 1e-10, math.nan, math.inf)),
+    ],
 )
 def test_limits_that_no_box_could_keep_are_refused(limits: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="at least"):

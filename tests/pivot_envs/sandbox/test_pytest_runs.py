@@ -1,4 +1,5 @@
 import re
+from collections.abc import Callable
 
 import pytest
 
@@ -286,3 +287,11 @@ def test_what_bash_would_change_is_no_plain_pytest_command(command: str) -> None
 def test_a_plain_pytest_command_gives_its_words() -> None:
     assert pytest_words('pytest -k "a and b"') == ("pytest", "-k", "a and b")
     assert pytest_words("python3 -m pytest") == ("python3", "-m", "pytest")
+
+
+def test_tests_have_temporary_files_from_the_first_run_on(make_box: Callable[[], Sandbox]) -> None:
+    test = b"def test_a(tmp_path): (tmp_path / 'file').write_text('')\n"
+    with make_box() as fresh:
+        fresh.write_file("test_a.py", test)
+        result = fresh.run("python -m pytest -q test_a.py", timeout_s=30)
+        assert result.exit_code == 0, result.output

@@ -102,6 +102,12 @@ def test_a_state_moves_to_another_box(box: Sandbox, make_box: Callable[[], Sandb
         assert other.save() == dataclasses.replace(state, shell=other.save().shell)
 
 
+def test_a_load_opens_scratch_folders_that_commands_closed(box: Sandbox) -> None:
+    box.run("chmod 000 $TMPDIR /dev/shm", timeout_s=5)
+    box.load(EMPTY)
+    assert box.run("rm $(mktemp)", timeout_s=5).output == ""
+
+
 def test_a_load_ends_background_processes_and_empties_the_scratch_folder(
     box: Sandbox, list_scratch: str
 ) -> None:
