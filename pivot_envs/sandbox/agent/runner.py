@@ -274,7 +274,7 @@ class _Report(Output):
             # Tested code can write here too.
             with contextlib.suppress(ValueError, TypeError, RecursionError):
                 nonce, name, outcome = json.loads(line)
-                if self._nonce and nonce == self._nonce:
+                if self._nonce and nonce == self._nonce and isinstance(outcome, str):
                     if name in self._canaries and outcome == "passed":
                         return {}
                     found[name] = outcome

@@ -151,6 +151,8 @@ class Server:
         if header["forget"]:
             self._host_blobs.clear()
             self._sent = {}
+        # What is told of the files is taken as known from then on, so nothing may fail after it.
+        shell = self._shell.state()
         fresh: dict[str, bytes] = {}
         found = self._tree.scan(fresh)
         new = self._new_blobs(found, fresh)
@@ -162,8 +164,7 @@ class Server:
         removed = [path for path in self._sent if path not in found]
         self._sent = found
         self._host_blobs.update(new)
-        answer = {"changed": changed, "removed": removed, "shell": self._shell.state()}
-        return answer, tuple(new.values())
+        return {"changed": changed, "removed": removed, "shell": shell}, tuple(new.values())
 
     def _new_blobs(
         self, found: Mapping[str, Entry], fresh: Mapping[str, bytes]
