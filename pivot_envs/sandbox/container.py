@@ -121,7 +121,7 @@ def _create(engine: Any, image: str, limits: Limits) -> str:
     rooms = {
         WORKSPACE: f"mode=755,{ids},size={memory // 2},nr_inodes=200000",
         "/tmp": f"mode=1777,{ids},size={memory // 4},nr_inodes=200000",
-        "/run": "mode=755,size=16m",
+        "/run": "mode=755,size=64m",
     }
     host = engine.create_host_config(
         network_mode=limits.network,
