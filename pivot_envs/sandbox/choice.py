@@ -45,6 +45,8 @@ class SandboxChoice:
         Raises:
             ValueError: As above, or a limit is unknown or out of range.
         """
+        if limits is not None and not isinstance(limits, Mapping):
+            raise ValueError(f"limits must map names of limits to values, got {limits!r:.60}")
         whole = Limits.from_json({**Limits().as_json(), **(limits or {})})
         return cls(name, image, whole, spare_boxes, unsafe)
 
@@ -56,6 +58,8 @@ class SandboxChoice:
                 f"image={self.image!r} and spare_boxes={self.spare_boxes} are for "
                 f"sandbox='docker', got sandbox={self.name!r}"
             )
+        if self.unsafe and self.name != "embedded":
+            raise ValueError(f"unsafe=True is for embedded boxes, not for sandbox={self.name!r}")
 
     def make(self) -> Sandbox:
         """Return such a box, which is not started yet.

@@ -40,6 +40,8 @@ class Tree:
     def clear(self) -> None:
         """Remove everything, whatever it is."""
         self._scanner.linked, self._scanner.strange = set(), set()
+        # An agent that shares its user with the commands is stopped by modes.
+        os.chmod(self.root, DEFAULT_ROOT_MODE)
         descriptor = os.open(self.root, os.O_RDONLY | os.O_DIRECTORY)
         try:
             for name in os.listdir(descriptor):

@@ -166,6 +166,8 @@ def test_damaged_limits_are_refused(make_env: MakeEnv, damaged: Any) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
+        ({"limits": 5}, "limits must map names of limits to values, got 5"),
+        ({"sandbox": "docker", "unsafe": True}, "unsafe=True is for embedded boxes"),
         ({"sandbox": "podman"}, "sandbox must be one of embedded, docker, got 'podman'"),
         ({"image": "some"}, "image='some' .* for sandbox='docker'"),
         ({"spare_boxes": 1}, "spare_boxes=1 are for sandbox='docker'"),
