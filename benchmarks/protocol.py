@@ -165,7 +165,8 @@ def draw_tasks(tasks: Iterable[CodingTask], protocol: Protocol) -> TaskDraw:
     for name in ("train", "validation", "test", "unseen"):
         if not getattr(draw, name):
             raise TaskError(
-                f"expected tasks for the set {name!r}, got none; build a larger task file with "
+                f"expected tasks of at most {protocol.max_lines} lines for the set {name!r}, got "
+                "none; raise --max-lines, or build a larger task file with "
                 "python -m pivot_envs.coding build"
             )
     return draw

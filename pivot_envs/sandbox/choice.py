@@ -29,7 +29,7 @@ class SandboxChoice:
     spare_boxes: int = 0
     """Docker boxes that are kept ready."""
     unsafe: bool = False
-    """Whether an embedded box may run with weaker isolation where it finds none."""
+    """Whether an embedded box may run without isolation where the machine allows none."""
 
     @classmethod
     def of(

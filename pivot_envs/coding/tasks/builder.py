@@ -25,8 +25,7 @@ from pivot_envs.sandbox.embedded import EmbeddedSandbox
 
 _TIMEOUT_S = 10.0
 _MAX_TRIES_PER_TASK = 3
-MAX_SUSPECTS = 6
-"""Most functions that a task names as suspicious."""
+_MAX_SUSPECTS = 6
 Progress = Callable[[int, int], None]
 
 
@@ -272,6 +271,6 @@ def _task(
         issue=write_issue(job.workspace, mutation, failing, output),
         fail_to_pass=tuple(failing),
         pass_to_pass=tuple(passing),
-        suspects=job.record.suspects(job.workspace, failing, limit=MAX_SUSPECTS),
+        suspects=job.record.suspects(job.workspace, failing, limit=_MAX_SUSPECTS),
         split="train",
     )

@@ -4,6 +4,7 @@ import re
 
 import pytest
 
+from pivot_envs.sandbox.agent import landlock
 from pivot_envs.sandbox.base import Sandbox
 
 OTHERS = (
@@ -16,7 +17,7 @@ def ready_shell(box: Sandbox) -> int:
     """Return the process id of the bash that is not the one that runs commands."""
     own = int(box.run("echo $$", timeout_s=10).output)
     found = {int(pid) for pid in box.run(OTHERS, timeout_s=10).output.split()} - {own}
-    if not found:
+    if not found and (box.level == "docker" or landlock.abi() < landlock.MIN_ABI):
         pytest.skip("without Landlock commands could tamper with a shell that is ready")
     (pid,) = found
     return pid
