@@ -22,6 +22,7 @@ from rich.table import Table
 
 import pivot_envs  # noqa: F401  registers the environments
 from pivot_envs import ToolCall
+from pivot_envs.errors import PivotError
 from pivot_envs.sandbox.docker import DEFAULT_IMAGE
 from pivot_envs.sandbox.engine import OWNER_LABEL, Owner, connect
 
@@ -200,7 +201,7 @@ def main(arguments: Arguments) -> None:
     """Run, print, and write.
 
     Raises:
-        SystemExit: A number is out of range.
+        SystemExit: A number is out of range, or there is no such box here.
     """
     if arguments.episodes < 2 or arguments.warm_up < 0 or arguments.reopen_every < 1:
         raise SystemExit(
@@ -210,7 +211,10 @@ def main(arguments: Arguments) -> None:
     with tempfile.TemporaryDirectory() as folder:
         # A folder of its own, as others may use the common one meanwhile.
         tempfile.tempdir = folder
-        figures, seconds = measure_all(arguments)
+        try:
+            figures, seconds = measure_all(arguments)
+        except PivotError as error:
+            raise SystemExit(f"error: {error}") from error
         tempfile.tempdir = None
     table = Table(f"{arguments.episodes} episodes", *figures, "growth")
     for name in asdict(figures["before"]):

@@ -28,6 +28,7 @@ from benchmarks.trees import SIZES, measure_tree
 from pivot_envs import ToolCall
 from pivot_envs.coding.taskset import TaskSet
 from pivot_envs.coding.workspace import Workspace
+from pivot_envs.errors import PivotError
 from pivot_envs.sandbox.choice import SandboxChoice
 from pivot_envs.sandbox.docker import DEFAULT_IMAGE
 
@@ -176,9 +177,16 @@ def _edit(path: str, index: int) -> str:
 
 
 def main(arguments: Arguments) -> None:
-    """Measure, print, and write."""
+    """Measure, print, and write.
+
+    Raises:
+        SystemExit: There is no such box here.
+    """
     image = arguments.image if arguments.sandbox == "docker" else None
-    figures = measure_all(arguments.repetitions, SandboxChoice(arguments.sandbox, image))
+    try:
+        figures = measure_all(arguments.repetitions, SandboxChoice(arguments.sandbox, image))
+    except PivotError as error:
+        raise SystemExit(f"error: {error}") from error
     table = Table("operation", "median, ms", "minimum, ms", "target, ms", "met")
     for one in figures:
         target = "" if one.target_ms is None else f"{one.target_ms:g}"

@@ -8,6 +8,7 @@ import os
 import stat
 import time
 from collections.abc import Callable, Collection, Mapping
+from typing import NamedTuple
 
 from .blobs import BlobStore
 from .bounds import BoundsError, Entry, Tally
@@ -22,6 +23,16 @@ DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
 
 Known = tuple[tuple[int, ...], Entry]
 """The stamp of a file when it was read, which is empty if it says nothing, and its entry."""
+
+
+class _Look(NamedTuple):
+    """What one look at the workspace has gathered so far."""
+
+    found: dict[str, Entry]
+    stats: dict[str, Known]
+    fresh: dict[str, bytes]
+    deep: bool
+    """Whether it goes on below the folders that it began with."""
 
 
 class Scanner:
@@ -58,7 +69,8 @@ class Scanner:
         Raises:
             BoundsError: There is more than a state can hold, or something that cannot be read.
         """
-        return self._look({}, {""}, {} if fresh is None else fresh, deep=True)
+        look = _Look({}, {}, {} if fresh is None else fresh, deep=True)
+        return self._look_at({""}, look)
 
     def rescan(self, kept: Mapping[str, Entry], folders: Collection[str]) -> dict[str, Entry]:
         """Return every entry where only the direct contents of some folders changed.
@@ -75,61 +87,47 @@ class Scanner:
             for path, entry in kept.items()
             if path != "." and path.rpartition("/")[0] not in folders
         }
-        return self._look(found, folders, {}, deep=False)
+        stats = {path: known for path, known in self._stats.items() if path in found}
+        return self._look_at(folders, _Look(found, stats, {}, deep=False))
 
     def forget(self) -> None:
         """Trust no earlier scan: the next one reads every file."""
         self._stats = {}
 
-    def _look(
-        self,
-        found: dict[str, Entry],
-        folders: Collection[str],
-        fresh: dict[str, bytes],
-        *,
-        deep: bool,
-    ) -> dict[str, Entry]:
-        """Add to ``found`` what the folders hold, and all below if ``deep``."""
+    def _look_at(self, folders: Collection[str], look: _Look) -> dict[str, Entry]:
+        """Add what the folders hold to what is found already, and return all of it."""
         self._tally = Tally(self._max_bytes)
-        stats = {path: known for path, known in self._stats.items() if path in found}
-        self._sizes = {path: size for path, size in self._sizes.items() if path in found}
+        self._sizes = {path: size for path, size in self._sizes.items() if path in look.found}
         self._began_ns = time.time_ns()
         self._mapped = self._mapped_files()
         self.linked, self.strange = set(), set()
         mode = stat.S_IMODE(os.stat(self._root).st_mode)
         if mode != DEFAULT_ROOT_MODE:
-            found["."] = Entry("directory", mode, "")
+            look.found["."] = Entry("directory", mode, "")
         try:
             for folder in folders:
                 descriptor = os.open(os.path.join(self._root, folder), DIRECTORY)
                 try:
                     prefix = f"{folder}/" if folder else ""
-                    self._scan_directory(descriptor, prefix, found, stats, fresh, deep)
+                    self._scan_directory(descriptor, prefix, look)
                 finally:
                     os.close(descriptor)
         except PermissionError as error:
             # Only an agent that shares its user with the commands meets modes that stop it.
             raise BoundsError(f"{error.filename!r} cannot be read: {error.strerror}") from error
+        # The tally knows only what this look has seen.
         if sum(self._sizes.values()) > self._max_bytes:
             raise BoundsError(f"the files are larger than {self._max_bytes} bytes together")
-        self._stats = stats
-        return found
+        self._stats = look.stats
+        return look.found
 
-    def _scan_directory(
-        self,
-        descriptor: int,
-        prefix: str,
-        found: dict[str, Entry],
-        stats: dict[str, Known],
-        fresh: dict[str, bytes],
-        deep: bool,
-    ) -> None:
+    def _scan_directory(self, descriptor: int, prefix: str, look: _Look) -> None:
         with os.scandir(descriptor) as listing:
             entries = list(listing)
         for item in entries:
             for _ in range(_ATTEMPTS):
                 try:
-                    self._scan_entry(descriptor, item.name, prefix, found, stats, fresh, deep)
+                    self._scan_entry(descriptor, item.name, prefix, look)
                 except FileNotFoundError:
                     break
                 except OSError as error:
@@ -138,16 +136,7 @@ class Scanner:
                 else:
                     break
 
-    def _scan_entry(
-        self,
-        descriptor: int,
-        name: str,
-        prefix: str,
-        found: dict[str, Entry],
-        stats: dict[str, Known],
-        fresh: dict[str, bytes],
-        deep: bool,
-    ) -> None:
+    def _scan_entry(self, descriptor: int, name: str, prefix: str, look: _Look) -> None:
         path = prefix + name
         status = os.stat(name, dir_fd=descriptor, follow_symlinks=False)
         kind = stat.S_IFMT(status.st_mode)
@@ -156,25 +145,26 @@ class Scanner:
             self._tally.add(path, size=status.st_size)
             self._sizes[path] = status.st_size
             if known is None or known[0] != _stamp(status) or self._may_be_mapped(status):
-                known = self._read(descriptor, name, path, status, fresh)
+                known = self._read(descriptor, name, path, status, look.fresh)
             if known[0]:
-                stats[path] = known
+                look.stats[path] = known
             if status.st_nlink > 1:
                 self.linked.add(path)
-            found[path] = known[1]
+            look.found[path] = known[1]
         elif kind == stat.S_IFLNK:
             target = os.readlink(name, dir_fd=descriptor)
             self._tally.add(path, target=target)
-            found[path] = Entry("symlink", 0, target)
+            look.found[path] = Entry("symlink", 0, target)
         elif kind == stat.S_IFDIR:
             self._tally.add(path)
-            if not deep:
-                found[path] = Entry("directory", stat.S_IMODE(status.st_mode), "")
+            entry = Entry("directory", stat.S_IMODE(status.st_mode), "")
+            if not look.deep:
+                look.found[path] = entry
                 return
             inner = os.open(name, DIRECTORY, dir_fd=descriptor)
             try:
-                found[path] = Entry("directory", stat.S_IMODE(status.st_mode), "")
-                self._scan_directory(inner, path + "/", found, stats, fresh, deep)
+                look.found[path] = entry
+                self._scan_directory(inner, path + "/", look)
             finally:
                 os.close(inner)
         else:
