@@ -56,25 +56,31 @@ def rehearse(
     # A fumble can be made in the function with the bug or in one that was shown before it.
     patience = generator.choice((0, 0, 1))
     env.reset(options={"task_id": task_id})
-    hidden: set[int] = set()
-    wrong: set[int] = set()
+    hidden = range(0)
     done = False
     while not done:
         seen = [m for index, m in enumerate(env.messages) if index not in hidden]
         action = expert.act([Context(tuple(seen), env.tools, task_id)])[0].text
         is_time = '"edit"' in action or len(seen) > 2 + 2 * patience
         if code is not None and is_time and not hidden and len(seen) <= _LATEST:
-            fumble = _wrong_edit(env, code, tasks[task_id].mutation, generator)
-            if fumble is not None:
-                wrong.add(len(env.messages))
-                first = len(env.messages)
-                for call in (fumble[0], ToolCall("bash", {}), fumble[1]):
-                    env.step(call.as_text())
-                hidden = set(range(first, len(env.messages)))
+            hidden = _fumble(env, code, tasks[task_id].mutation, generator)
+            if hidden:
                 continue
         _, _, terminated, truncated, _ = env.step(action)
         done = terminated or truncated
-    return Rehearsal(tuple(env.messages[:-1]), frozenset(wrong))
+    return Rehearsal(tuple(env.messages[:-1]), frozenset(hidden[:1]))
+
+
+def _fumble(
+    env: RehearsalEnv, code: Mapping[str, Code], bug: Mutation, generator: random.Random
+) -> range:
+    """Make a wrong edit, run the tests and undo it; return the indices of the messages, if any."""
+    first = len(env.messages)
+    edits = _wrong_edit(env, code, bug, generator)
+    if edits is not None:
+        for call in (edits[0], ToolCall("bash", {}), edits[1]):
+            env.step(call.as_text())
+    return range(first, len(env.messages))
 
 
 def _wrong_edit(

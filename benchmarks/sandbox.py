@@ -26,6 +26,7 @@ from benchmarks.docker_commit import committed_container
 from benchmarks.timing import Figure, measure
 from benchmarks.trees import SIZES, measure_tree
 from pivot_envs import ToolCall
+from pivot_envs.coding.task import CodingTask
 from pivot_envs.coding.taskset import TaskSet
 from pivot_envs.coding.workspace import Workspace
 from pivot_envs.errors import PivotError
@@ -57,6 +58,23 @@ class Arguments:
 
 def measure_all(repetitions: int, choice: SandboxChoice) -> list[Figure]:
     """Measure everything in one run, on one task of sqlparse."""
+    tasks = TaskSet(task_ids=[TASK_ID])
+    task, workspace = tasks[TASK_ID], tasks.workspace(tasks[TASK_ID])
+    figures = [
+        measure("start a box, run true, close it", lambda _: _start_a_box(choice), repetitions),
+        *_episode(choice, task, workspace, repetitions),
+    ]
+    for files in SIZES:
+        figures += measure_tree(choice, files, repetitions)
+    if choice.image is not None:
+        figures += _commit_and_run(choice.image, workspace, repetitions)
+    return figures + _outside(workspace, task.fail_to_pass, repetitions)
+
+
+def _episode(
+    choice: SandboxChoice, task: CodingTask, workspace: Workspace, repetitions: int
+) -> list[Figure]:
+    """Measure what an agent does in an episode, and how one is saved and resumed."""
     env = gym.make(
         "pivot/Coding-v0",
         task_ids=[TASK_ID],
@@ -64,15 +82,12 @@ def measure_all(repetitions: int, choice: SandboxChoice) -> list[Figure]:
         sandbox=choice.name,
         image=choice.image,
     )
-    tasks = TaskSet(task_ids=[TASK_ID])
-    task, workspace = tasks[TASK_ID], tasks.workspace(tasks[TASK_ID])
     env.reset()
     missing = FILES - len(workspace.source.files)
     env.step(_bash(f"for i in $(seq {missing}); do echo $i > filler$i.txt; done"))
     inner: Any = env.unwrapped
     tests = ToolCall("bash", {}).as_text()
     figures = [
-        measure("start a box, run true, close it", lambda _: _start_a_box(choice), repetitions),
         measure("run true", lambda _: env.step(_bash("true")), repetitions, target_ms=0.5),
         measure(
             "edit a file", lambda index: env.step(_edit(task.mutation.path, index)), repetitions
@@ -101,11 +116,7 @@ def measure_all(repetitions: int, choice: SandboxChoice) -> list[Figure]:
         ),
     ]
     env.close()
-    for files in SIZES:
-        figures += measure_tree(choice, files, repetitions)
-    if choice.image is not None:
-        figures += _commit_and_run(choice.image, workspace, repetitions)
-    return figures + _outside(workspace, task.fail_to_pass, repetitions)
+    return figures
 
 
 def _outside(workspace: Workspace, tests: tuple[str, ...], repetitions: int) -> list[Figure]:

@@ -9,7 +9,6 @@ import time
 import weakref
 import zipfile
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from pivot_envs.errors import SandboxError, SandboxUnavailableError
@@ -17,7 +16,7 @@ from pivot_envs.sandbox.agent.frames import Channel
 from pivot_envs.sandbox.attach_stream import AttachStream
 from pivot_envs.sandbox.base import WORKSPACE
 from pivot_envs.sandbox.engine import OWNER_LABEL, Owner, connect, engine_host, knock, translated
-from pivot_envs.sandbox.layout import Interpreter, isolated_paths
+from pivot_envs.sandbox.layout import AGENT, WARM_PROGRAMS, Interpreter, isolated_paths
 from pivot_envs.sandbox.limits import Limits
 
 _log = logging.getLogger(__name__)
@@ -36,8 +35,6 @@ _AGENT_PROCESSES = 8
 _AGENT_BYTES = 256 * 1024 * 1024
 """For the agent, on top of what commands may use: contents pass through its memory."""
 
-_AGENT = Path(__file__).parent / "agent"
-_PROGRAMS = ("warm.py", "code_cache.py", "warm_up_tests.py")
 _NO_LIMIT = 1 << 20
 
 # The agent arrives on stdin: four bytes of length and a zip archive that commands cannot read.
@@ -176,7 +173,7 @@ def _configuration(limits: Limits, image_environment: Mapping[str, str]) -> dict
     standard = Interpreter("/usr/local/bin/python3", "", (), "").environment("/tmp")
     path = image_environment.get("PATH", standard["PATH"])
     return {
-        "programs": _PROGRAMS,
+        "programs": WARM_PROGRAMS,
         "paths": isolated_paths(),
         "box": {
             "level": "namespaces",
@@ -200,7 +197,7 @@ def _await_agent(channel: Channel, stream: AttachStream, configuration: dict[str
         stream.settimeout(START_TIMEOUT_S)
         archive = _archive()
         stream.sendall(len(archive).to_bytes(4, "big") + archive)
-        channel.send(configuration, [(_AGENT / name).read_bytes() for name in _PROGRAMS])
+        channel.send(configuration, [(AGENT / name).read_bytes() for name in WARM_PROGRAMS])
         answer, _ = channel.receive(START_TIMEOUT_S)
     except (EOFError, OSError, ValueError) as error:
         reason = stream.errors() or repr(error)
@@ -213,7 +210,7 @@ def _archive() -> bytes:
     """Return the agent's folder as a zip archive."""
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w") as archive:
-        for path in sorted(_AGENT.glob("*.py")):
+        for path in sorted(AGENT.glob("*.py")):
             archive.write(path, f"agent/{path.name}")
     return content.getvalue()
 

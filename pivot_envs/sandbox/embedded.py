@@ -7,7 +7,6 @@ import socket
 import subprocess
 import weakref
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from pivot_envs.errors import SandboxError, SandboxUnavailableError
@@ -17,6 +16,8 @@ from pivot_envs.sandbox.base import WORKSPACE
 from pivot_envs.sandbox.client import AgentSandbox
 from pivot_envs.sandbox.folders import make_folder, spare_uid
 from pivot_envs.sandbox.layout import (
+    AGENT,
+    WARM_PROGRAMS,
     Interpreter,
     find_interpreter,
     isolated_paths,
@@ -31,9 +32,7 @@ LEVELS = ("namespaces", "landlock", "rlimits")
 """Isolation levels, best first."""
 
 _PROGRAM = "import sys; sys.path.insert(0, sys.argv[1]); from agent.launcher import main; main()"
-_FOLDER = Path(__file__).parent
 _MEGABYTE = 1024 * 1024
-_PROGRAMS = ("warm.py", "code_cache.py", "warm_up_tests.py")
 
 # Far from the numbers that distributions give to people and services.
 _AGENT_UID, _COMMAND_UID = 61183, 61182
@@ -156,7 +155,7 @@ class EmbeddedSandbox(AgentSandbox):
             config = self._shared_config(level, interpreter)
         folder = str(config["folder"])
         ours, theirs = socket.socketpair()
-        arguments = [interpreter.base, "-I", "-S", "-c", _PROGRAM, str(_FOLDER)]
+        arguments = [interpreter.base, "-I", "-S", "-c", _PROGRAM, str(AGENT.parent)]
         with theirs:
             process = subprocess.Popen(
                 [*arguments, str(theirs.fileno())],
@@ -170,7 +169,7 @@ class EmbeddedSandbox(AgentSandbox):
         channel = Channel(ours)
         self._finalizer = weakref.finalize(self, _end, process, ours, folder)
         try:
-            channel.send(config, [(_FOLDER / "agent" / name).read_bytes() for name in _PROGRAMS])
+            channel.send(config, [(AGENT / name).read_bytes() for name in WARM_PROGRAMS])
             answer, _ = channel.receive(START_TIMEOUT_S)
         except (EOFError, OSError, ValueError) as error:
             self._shut()
@@ -186,7 +185,7 @@ class EmbeddedSandbox(AgentSandbox):
         is_root = os.geteuid() == 0
         layout = root_layout(interpreter, _INSIDE_UID, self._limits.memory_bytes)
         return {
-            "programs": _PROGRAMS,
+            "programs": WARM_PROGRAMS,
             "folder": "",
             "layout": layout,
             "paths": isolated_paths(),
@@ -217,7 +216,7 @@ class EmbeddedSandbox(AgentSandbox):
         folder = make_folder(uid)
         layout = root_layout(interpreter, _INSIDE_UID, self._limits.memory_bytes)
         return {
-            "programs": _PROGRAMS,
+            "programs": WARM_PROGRAMS,
             "folder": folder,
             "paths": shared_paths(layout, folder) if level == "landlock" else None,
             "box": {

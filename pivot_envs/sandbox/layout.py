@@ -15,6 +15,12 @@ _SYSTEM_FILES = ("/etc/ld.so.cache", "/etc/alternatives", "/etc/localtime")
 _SHARED_FILES = ("/etc/passwd", "/etc/group", "/etc/hosts", "/etc/nsswitch.conf")
 _DEVICES = tuple(f"/dev/{name}" for name in ("null", "zero", "full", "random", "urandom"))
 
+AGENT = Path(__file__).parent / "agent"
+"""The folder of the in-box agent."""
+
+WARM_PROGRAMS = ("warm.py", "code_cache.py", "warm_up_tests.py")
+"""Files of the agent that its warm interpreter is started from, outside the agent's process."""
+
 
 @dataclass(frozen=True, slots=True)
 class Interpreter:
