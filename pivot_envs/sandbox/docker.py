@@ -31,8 +31,8 @@ class DockerSandbox(AgentSandbox):
     image holds; and tested code that tampers, from inside, with the test run that it is part of.
 
     Needs the extra ``docker``. The engine is the one that ``DOCKER_HOST`` names. When this process
-    ends, in whatever way, its containers end too; ``python -m pivot_envs.sandbox prune`` removes
-    what an engine could not.
+    ends, even by a kill, its containers end too, unless a process that it forked still holds the
+    connection; ``python -m pivot_envs.sandbox prune`` removes what is left.
     """
 
     def __init__(
