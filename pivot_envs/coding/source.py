@@ -26,6 +26,11 @@ _CONFIGURATION = frozenset(
     ["conftest.py", "pyproject.toml", "pytest.ini", "setup.cfg", "setup.py", "tox.ini"]
 )
 _NO_PACKAGE = re.compile(r"(tests?|docs?|examples?|benchmarks?|scripts|tools|build|ci)$")
+_CHANGELOG = re.compile(
+    r"(docs?/)?(source/)?(about/)?(changes|changelog|change_log|history|news|releases?|versions)"
+    r"(\.(rst|md|txt))?$",
+    re.IGNORECASE,
+)
 _TEST_FILE = re.compile(r"(test_[^/]*|[^/]*_test)\.py$")
 
 
@@ -47,6 +52,8 @@ class PackageSource:
     """Folders with tests, and test files that lie elsewhere."""
     licence: str = ""
     """As the release's metadata says it; empty if it does not."""
+    changelog: str = field(default="", repr=False)
+    """Text of the release's changelog, which is no part of the workspace; empty if it has none."""
 
 
 def fetch_source(
@@ -121,6 +128,7 @@ def unpack_release(name: str, release: Download) -> PackageSource:
         package_dirs=package_dirs,
         test_dirs=test_dirs,
         licence=_licence(members.get("PKG-INFO", (b"", 0))[0]),
+        changelog=_changelog(members),
     )
 
 
@@ -203,6 +211,12 @@ def _test_dirs(paths: Mapping[str, object]) -> tuple[str, ...]:
         depth = next((i for i, part in enumerate(parts) if part in ("tests", "test")), None)
         places.add(path if depth is None else "/".join(parts[: depth + 1]))
     return tuple(sorted(places))
+
+
+def _changelog(members: Mapping[str, tuple[bytes, int]]) -> str:
+    """Return the text of the changelog nearest to the root."""
+    paths = sorted(filter(_CHANGELOG.match, members), key=lambda path: (path.count("/"), path))
+    return members[paths[0]][0].decode("utf-8", errors="replace") if paths else ""
 
 
 def _licence(metadata: bytes) -> str:
