@@ -84,7 +84,8 @@ def grade(sandbox: Sandbox, task: CodingTask, workspace: Workspace, timeout_s: f
         state = sandbox.save()
     except UnsavableError:
         return Verdict(named, len(named))
-    report = run_graded(sandbox, state, task, workspace, timeout_s)
+    # For each traceback pytest parses whole files, which can take longer than the tests.
+    report = run_graded(sandbox, state, task, workspace, timeout_s, "--tb=no")
     failing = tuple(test for test in named if report.outcomes.get(test) != "passed")
     return Verdict(failing, len(named))
 
@@ -95,8 +96,9 @@ def run_graded(
     task: CodingTask,
     workspace: Workspace,
     timeout_s: float,
+    *options: str,
 ) -> TestReport:
-    """Run the task's named tests on an agent's files as the grader does.
+    """Run the task's named tests on an agent's files as the grader does, with options of pytest.
 
     Raises:
         SandboxError: The sandbox failed.
@@ -109,4 +111,5 @@ def run_graded(
         raise SandboxError(f"the graded files cannot be put in place: {error}") from error
     environment = task.environment
     limit_s = timeout_s if environment.timeout_s is None else environment.timeout_s
-    return sandbox.run_tests(task.named_tests(), timeout_s=limit_s, options=environment.options)
+    options = (*environment.options, *options)
+    return sandbox.run_tests(task.named_tests(), timeout_s=limit_s, options=options)

@@ -1,7 +1,8 @@
 """TaskSource, the protocol of where coding tasks come from, and the specs that name sources.
 
 A spec is text: ``mutations`` or ``releases`` for the files that are shipped; the path of a task
-file, or of a folder of them; ``KIND:ARGUMENT`` for one of ``KINDS``; or ``package.module:Class:ARGUMENT`` for anyone's own class, called with the argument.
+file, or of a folder of them; ``KIND:ARGUMENT`` for one of ``KINDS``; or
+``package.module:Class:ARGUMENT`` for anyone's own class, called with the argument.
 """
 
 import importlib
