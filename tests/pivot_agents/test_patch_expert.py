@@ -137,3 +137,15 @@ def test_an_expert_that_cannot_know_the_solution_says_so() -> None:
     expert = CodingExpert({task.task_id: task}.__getitem__)
     with pytest.raises(TaskError, match="its solution needs find_diff"):
         expert.act([Context((), (), task.task_id)])
+
+
+@pytest.mark.parametrize("task_id", ["parse-1.20.1/1.20.2", "xmltodict-1.0.0/1.0.2"])
+def test_shipped_release_pairs_are_demonstrated(task_id: str) -> None:
+    tasks = TaskSet("releases", task_ids=[task_id])
+    env = CodingEnv(tasks="releases", task_ids=[task_id], max_turns=60)
+    try:
+        assert play(env, CodingExpert(tasks.__getitem__), task_id)[0] == 1.0
+    except (SourceError, SandboxUnavailableError) as error:
+        pytest.skip(str(error))
+    finally:
+        env.close()
