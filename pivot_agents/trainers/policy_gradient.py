@@ -107,7 +107,7 @@ class PolicyGradientTrainer(AdapterTrainer):
         began = time.perf_counter()
         before = self.counter["train"]
         episodes = self._roll_out()
-        valid = [index for index, episode in enumerate(episodes) if episode.infra_error is None]
+        valid = [index for index, episode in enumerate(episodes) if episode.is_scored]
         returns = torch.tensor([episodes[index].return_ for index in valid])
         groups = torch.tensor(valid, dtype=torch.int64) // self.config.group_size
         advantages = group_advantages(returns, groups, self.config.advantage)
