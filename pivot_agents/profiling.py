@@ -79,7 +79,7 @@ def select_pivots(
         pivots: States with profiles; those without one are left out.
         max_mean: Mean reward that a state must stay below, lambda in the paper.
         balance_tools: Keep at most as many states of one tool as of all the others together, so
-            that training does not drift towards one kind of action. Those of the highest variance
+            that training does not drift towards one kind of action. Those of the highest signal
             stay. Does nothing where only one tool is left.
 
     Returns:
@@ -88,16 +88,14 @@ def select_pivots(
     mixed = [
         pivot
         for pivot in pivots
-        if pivot.profile is not None
-        and pivot.profile.variance > 0
-        and pivot.profile.mean < max_mean
+        if pivot.profile is not None and pivot.profile.signal > 0 and pivot.profile.mean < max_mean
     ]
     counts = Counter(pivot.tool for pivot in mixed)
     if not balance_tools or len(counts) < 2:
         return mixed
     tool, count = counts.most_common(1)[0]
     limit = min(count, len(mixed) - count)
-    ranked = sorted((pivot for pivot in mixed if pivot.tool == tool), key=_variance, reverse=True)
+    ranked = sorted((pivot for pivot in mixed if pivot.tool == tool), key=_signal, reverse=True)
     kept = {pivot.pivot_id for pivot in ranked[:limit]}
     return [pivot for pivot in mixed if pivot.tool != tool or pivot.pivot_id in kept]
 
@@ -116,5 +114,5 @@ def _candidate(trajectory: Trajectory, turn: int, transition: Transition) -> Piv
     )
 
 
-def _variance(pivot: Pivot) -> float:
-    return 0.0 if pivot.profile is None else pivot.profile.variance
+def _signal(pivot: Pivot) -> float:
+    return 0.0 if pivot.profile is None else pivot.profile.signal
