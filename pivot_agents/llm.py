@@ -116,6 +116,7 @@ class LLMPolicy:
                 store=self._store,
                 known=[len(context.prefix_ids) for context in contexts],
                 keep=[context.turns_left != 1 for context in contexts],
+                keys=[context.draw_key for context in contexts],
             )
         return [
             Completion(self.chat.action(one.token_ids), one.token_ids, one.logprobs, prompt)
