@@ -11,6 +11,10 @@ from pivot_agents.chat import ChatFormat
 from pivot_envs import Message, ToolSpec
 from pivot_envs.trajectory import Trajectory
 
+_SHORT = 256
+"""Tokens of branches that are packed whatever the trunk: masked attention over so few costs less
+than the padding and the copies of the trunk that it saves."""
+
 
 @dataclass(frozen=True, slots=True)
 class TrainingRow:
@@ -131,8 +135,8 @@ def pack(rows: Iterable[TrainingRow], micro_batch_tokens: int, pad_id: int) -> l
     """Arrange rows in batches of at most ``micro_batch_tokens`` tokens, padding included.
 
     Rows with the same trunk lie behind one copy of it while their branches together are no longer
-    than the trunk: a pivot's group then costs little more than one of its rows. A single row that
-    is longer than a micro-batch gets a batch of its own.
+    than the trunk, or than 256 tokens: a pivot's group then costs little more than one of its rows.
+    A single row that is longer than a micro-batch gets a batch of its own.
     """
     lines = sorted(_lines(rows), key=lambda line: line.length)
     batches: list[list[_Line]] = []
@@ -175,7 +179,7 @@ def _lines(rows: Iterable[TrainingRow]) -> list[_Line]:
         trunk = row.trunk
         branch = len(row.token_ids) - len(trunk)
         line = latest.get(trunk)
-        if line is None or line.length + branch > 2 * len(trunk):
+        if line is None or line.length + branch > len(trunk) + max(len(trunk), _SHORT):
             line = _Line(trunk, [], len(trunk))
             latest[trunk] = line
             lines.append(line)

@@ -180,6 +180,8 @@ class PolicyGradientTrainer(AdapterTrainer):
         tokens = sum(self.processes.gather(sum(len(batch.targets) for batch in batches)))
         if not tokens:
             return StepMetrics(self.step + 1, loss=0.0, trained_tokens=0, gradient_norm=0.0)
+        if not self.policy.samples_exactly:
+            batches = [self._with_exact_logprobs(batch) for batch in batches]
         references = [self._reference_logprobs(batch) for batch in batches]
         for _ in range(config.updates_per_step):
             seen = _Seen()
@@ -194,6 +196,10 @@ class PolicyGradientTrainer(AdapterTrainer):
             kl=kl_sum / tokens,
             clipped_share=clipped / tokens,
         )
+
+    @torch.no_grad()
+    def _with_exact_logprobs(self, batch: Batch) -> Batch:
+        return replace(batch, old_logprobs=completion_logprobs(self.policy.model, batch))
 
     @torch.no_grad()
     def _reference_logprobs(self, batch: Batch) -> torch.Tensor | None:
