@@ -8,6 +8,8 @@ action that the demonstrator would not have taken is paid if it leads to success
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from pivot_agents.accounting import Purpose, TurnCounter
 from pivot_agents.policy import Policy
 from pivot_agents.pool import EnvPool, Start
@@ -75,9 +77,9 @@ class OutcomeRollOut:
             pool,
             policy,
             [
-                Start(options={"snapshot": episodes[number].transitions[1].snapshot})
+                _going_on(starts[number], episodes[number], copy)
                 for number in going_on
-                for _ in range(self.continuations - 1)
+                for copy in range(1, self.continuations)
             ],
             horizon=None if horizon is None else horizon - 1,
             purpose=purpose,
@@ -176,6 +178,14 @@ def between_action_variance(returns: Iterable[Sequence[float]]) -> float:
     return variance if variance > 1e-12 else 0.0
 
 
+def _going_on(start: Start, episode: Trajectory, copy: int) -> Start:
+    """Return the start after an episode's first action, with luck of its own."""
+    luck = start.draw_seed
+    if luck is not None:
+        luck = int(np.random.SeedSequence([luck, copy]).generate_state(1)[0])
+    return Start(options={"snapshot": episode.transitions[1].snapshot}, draw_seed=luck)
+
+
 def _worths(
     starts: Sequence[Start], episodes: Sequence[Trajectory], returns: Sequence[Sequence[float]]
 ) -> list[tuple[float, float]]:
@@ -206,12 +216,5 @@ def _first_turn(episode: Trajectory, worth: tuple[float, float]) -> Trajectory:
     info = {**first.info, "action_variance": worth[1]}
     if episode.infra_error is not None:
         info["infra_error"] = episode.infra_error
-    ended = replace(
-        first,
-        reward=worth[0],
-        truncated=not first.terminated,
-        info=info,
-        snapshot=None,
-        effect=None,
-    )
-    return replace(episode, transitions=(ended,))
+    judged = replace(first, reward=worth[0], info=info, snapshot=None, effect=None)
+    return replace(episode, transitions=(judged,))

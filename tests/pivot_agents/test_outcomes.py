@@ -92,7 +92,6 @@ def test_an_action_is_worth_what_comes_of_it(drill, pivots) -> None:
     assert [one.return_ for one in episodes] == [1.0, 0.0, 1.0, 0.0]
     assert [len(one.transitions) for one in episodes] == [1] * 4
     assert [one.transitions[0].terminated for one in episodes] == [False, True, False, True]
-    assert episodes[0].transitions[0].truncated
     # Q is 1 and 0, tried six times each: 0.5.
     assert episodes[0].transitions[0].info["action_variance"] == pytest.approx(0.5)
     # Two turns and two more answers after each look; a wrong answer is the end.
