@@ -183,4 +183,3 @@ def init_script(hosts: Sequence[str]) -> str:
     folder = resources.files("pivot_envs.web") / "scripts"
     parts = [(folder / f"{name}.js").read_text("utf-8") for name in _SCRIPTS]
     return f"(() => {{\nconst HOSTS = {json.dumps(list(hosts))};\n{''.join(parts)}}})();"
-

@@ -33,11 +33,12 @@ class Driver:
         self._chromes: dict[str | None, Chrome] = {}
         self._launching = asyncio.Lock()
         self._is_closed = False
+        self._tasks: set[asyncio.Task[None]] = set()
         thread = threading.Thread(target=self._loop.run_forever, name="pivot-web", daemon=True)
         thread.start()
         self._thread = thread
         try:
-            from playwright.async_api import async_playwright  # noqa: PLC0415, an extra
+            from playwright.async_api import async_playwright
         except ImportError as error:
             self._stop_loop()
             raise BrowserUnavailableError(
@@ -83,12 +84,18 @@ class Driver:
             future.cancel()
             raise
 
+    def later(self, work: Coroutine[Any, Any, Any]) -> None:
+        """Start a coroutine from the driver's thread without waiting; its failure is dropped."""
+        task = asyncio.ensure_future(_quiet(work))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
     def spawn(self, work: Coroutine[Any, Any, Any]) -> None:
         """Run a coroutine on the driver's thread without waiting; its failure is dropped."""
         if self._is_closed or self._pid != os.getpid():
             work.close()
             return
-        asyncio.run_coroutine_threadsafe(_quiet(work), self._loop)
+        self._loop.call_soon_threadsafe(self.later, work)
 
     async def chrome(self, executable: str | None) -> Chrome:
         """Return a living browser that is not worn, launching it if needed."""
@@ -96,7 +103,7 @@ class Driver:
             chrome = self._chromes.get(executable)
             if chrome is None or chrome.is_worn or not chrome.browser.is_connected():
                 if chrome is not None and chrome.users <= 0:
-                    asyncio.ensure_future(_quiet(chrome.browser.close()))
+                    self.later(chrome.browser.close())
                 chrome = await Chrome.launch(self._playwright, executable)
                 self._chromes[executable] = chrome
             return chrome
@@ -128,15 +135,25 @@ class Driver:
 
     def _stop_loop(self) -> None:
         self._is_closed = True
-        self._loop.call_soon_threadsafe(self._loop.stop)
+        asyncio.run_coroutine_threadsafe(self._finish(), self._loop)
         self._thread.join(5.0)
+        if not self._thread.is_alive():
+            self._loop.close()
+
+    async def _finish(self) -> None:
+        own = asyncio.current_task()
+        tasks = [task for task in asyncio.all_tasks() if task is not own]
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks, timeout=2.0) if tasks else None
+        self._loop.stop()
 
 
 async def _quiet(work: Any) -> None:
     """Await ``work`` for at most 10 s and drop its failure."""
     try:
         await asyncio.wait_for(work, 10.0)
-    except Exception:  # noqa: BLE001, the thing is being thrown away
+    except Exception:
         return
 
 
@@ -145,4 +162,3 @@ def close_shared() -> None:
     driver = Driver._shared
     if driver is not None:
         driver.close()
-

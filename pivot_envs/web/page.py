@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 _LOAD_S = 20.0
 _BEGIN_S = 0.3
 _REQUESTS_S = 5.0
+_MOST_ROUNDS = 10
+_MOST_NOTES = 5
 _ABORTED = ("net::ERR_ABORTED", "net::ERR_BLOCKED_BY_CLIENT")
 
 
@@ -30,6 +32,8 @@ class Report:
     title: str
     url: str
     probe: Any
+    stored: bool = False
+    """Whether the page has put something into the browser's storage."""
     navigated: bool = False
     """Whether the turn led to another document."""
     waited: bool = False
@@ -57,6 +61,8 @@ class LivePage:
         self._frame_id = ""
         self._requested = False
         self._loading = False
+        self._has_moved = False
+        self._is_going = False
         self._changed = asyncio.Event()
         self._lost: str | None = None
         self._failure: str | None = None
@@ -80,6 +86,7 @@ class LivePage:
             cdp.on(f"Page.{name}", self._on_requested)
         cdp.on("Page.frameStartedLoading", lambda event: self._on_loading(event, True))
         cdp.on("Page.frameStoppedLoading", lambda event: self._on_loading(event, False))
+        cdp.on("Page.frameNavigated", self._on_navigated)
         cdp.on("Fetch.requestPaused", self._on_paused)
         page.on("response", self._on_response)
         page.on("requestfailed", self._on_failed)
@@ -97,17 +104,16 @@ class LivePage:
         """
         self._chrome.pages += 1
         self._response = self._failure = None
-        self._served = document
+        self._served, self._is_going = document, True
         if document is not None:
             pattern = {"urlPattern": _escaped(url), "resourceType": "Document"}
             await self.cdp.send("Fetch.enable", {"patterns": [pattern]})
         self._loading = True
-        self._changed.clear()
         reply = await self.cdp.send("Page.navigate", {"url": url})
         failure: str | None = reply.get("errorText")
         if failure is None and "loaderId" in reply:
-            await self._wait_for_load()
-        self._loading = False
+            await self._wait_for_load(url)
+        self._loading = self._requested = self._has_moved = self._is_going = False
         if document is not None:
             await self.cdp.send("Fetch.disable")
         return failure or self._failure
@@ -127,65 +133,71 @@ class LivePage:
     async def turn(self, action: Mapping[str, Any], longest: int, probe: str) -> Report:
         """Act, let the consequences settle, and read, in one call unless the page goes on."""
         self._requested = False
-        arguments = f"{_script(action)}, {longest}, {_script(probe)}"
-        try:
-            raw = await self.call(f"__pivot.turn({arguments})")
-        except BrowserError:
-            if not self._requested or self._lost:
-                raise
-            raw = None  # the document went away under the script
-        return await self.follow(raw, longest, probe)
+        arguments = f"{script(action)}, {longest}, {script(probe)}"
+        return await self._follow(f"__pivot.turn({arguments})", longest, probe)
 
-    async def follow(self, raw: Mapping[str, Any] | None, longest: int, probe: str) -> Report:
-        """Wait for a document or answers that an action has asked for, and read again if so."""
+    async def look(self, longest: int, probe: str, error: str | None = None) -> Report:
+        """Let what is going on settle, and read; ``error`` is what the report says went wrong."""
+        arguments = f"{longest}, {script(probe)}, {script(error)}"
+        return await self._follow(f"__pivot.look({arguments})", longest, probe)
+
+    async def replay(self, actions: Sequence[Any], longest: int, probe: str) -> Report:
+        """Do actions in one call and read; they may not lead to another document."""
+        arguments = f"{script(list(actions))}, {longest}, {script(probe)}"
+        return await self._follow(f"__pivot.replay({arguments})", longest, probe)
+
+    async def _follow(self, expression: str, longest: int, probe: str) -> Report:
+        """Call the page, and again while it waits for a document or for a server's answers."""
+        waited = False
+        raw = await self._call_or_leave(expression)
         error = raw["error"] if raw is not None else None
-        if self._requested or self._loading or raw is None:
-            navigated = await self._follow_navigation()
-            if navigated or raw is None:
-                again = await self.look(longest, probe)
-                return _report(again, error, self._drain(), navigated=True)
-        if raw is not None and raw["pending"]:
-            again = await self._follow_requests(longest, probe)
-            text = "\n".join(part for part in (raw["text"], again["text"]) if part)
-            del text
-            return _report(again, error, self._drain(), navigated=self._requested, waited=True)
-        assert raw is not None
-        return _report(raw, error, self._drain())
-
-    async def look(self, longest: int, probe: str) -> Mapping[str, Any]:
-        """Let a document settle and read it."""
-        raw = await self.call(f"__pivot.look({longest}, {_script(probe)})")
-        if raw["pending"]:
-            raw = await self._follow_requests(longest, probe)
-        return dict(raw)
-
-    async def _follow_navigation(self) -> bool:
-        """Wait until the document that was asked for is there; tell whether it is a new one."""
-        response = self._response
-        if not self._loading:
-            await self._wait(lambda: self._loading, _BEGIN_S)
-        began = self._loading
-        if began:
-            self._chrome.pages += 1
-            await self._wait_for_load()
-        self._requested = False
-        self._served = None if began else self._served
-        return began or self._response is not response
-
-    async def _follow_requests(self, longest: int, probe: str) -> Mapping[str, Any]:
-        """Wait for the answers that the page has asked a server for, and read again."""
-        raw: Mapping[str, Any] = {"pending": 1}
-        end = asyncio.get_running_loop().time() + _REQUESTS_S
-        while raw["pending"] and asyncio.get_running_loop().time() < end:
-            await asyncio.sleep(0.002)
-            if not await self.call("__pivot.pending"):
+        for _ in range(_MOST_ROUNDS):
+            if self._requested or self._loading:
+                await self._follow_navigation()
+            elif raw is not None and raw["pending"]:
+                waited = True
+                await self._follow_requests()
+            elif raw is not None:
                 break
-        raw = await self.call(f"__pivot.look({longest}, {_script(probe)})")
-        if self._requested or self._loading:
-            await self._follow_navigation()
-            self._requested = True
-            raw = await self.call(f"__pivot.look({longest}, {_script(probe)})")
-        return dict(raw)
+            raw = await self._call_or_leave(f"__pivot.look({longest}, {script(probe)})")
+        if raw is None:
+            raise BrowserError("the page opens one document after another without end")
+        navigated, self._has_moved = self._has_moved, False
+        notes, self._notes = self._notes[:_MOST_NOTES], []
+        text = "\n".join(part for part in (raw["text"], *notes) if part)
+        return Report(
+            error, text, raw["title"], raw["url"], raw["probe"], raw["stored"], navigated, waited
+        )
+
+    async def _call_or_leave(self, expression: str) -> dict[str, Any] | None:
+        """Call the page; ``None`` if its document went away meanwhile."""
+        try:
+            value = await self.call(expression)
+        except BrowserError:
+            raise
+        except Exception:
+            if self._lost or not (self._requested or self._loading or self._has_moved):
+                raise
+            return None
+        return dict(value)
+
+    async def _follow_navigation(self) -> None:
+        """Wait until the document that was asked for is there, or was refused."""
+        if not self._loading and not await self._wait(lambda: self._loading, _BEGIN_S):
+            self._requested = False
+            return
+        self._requested = False
+        self._chrome.pages += 1
+        await self._wait_for_load(self.page.url)
+
+    async def _follow_requests(self) -> None:
+        """Wait for the answers that the page has asked a server for."""
+        end = asyncio.get_running_loop().time() + _REQUESTS_S
+        while asyncio.get_running_loop().time() < end and not self._requested:
+            if not await self.call("__pivot.pending"):
+                return
+            await asyncio.sleep(0.002)
+        await self.call("__pivot.pending = 0")
 
     async def document(self) -> Document | None:
         """Return the current document as it was sent; ``None`` for one that no server sent."""
@@ -205,6 +217,11 @@ class LivePage:
         page, clock = await self.call("__pivot.digest()")
         return str(page), str(clock)
 
+    @property
+    def is_lost(self) -> bool:
+        """Whether the page has crashed or was closed."""
+        return self._lost is not None
+
     async def screenshot(self) -> bytes:
         """Return the page as PNG."""
         return await self._chrome.screenshot(self.cdp)
@@ -218,9 +235,9 @@ class LivePage:
             raise BrowserError(self._lost)
         return await self.cdp.send(method, dict(parameters))
 
-    async def _wait_for_load(self) -> None:
+    async def _wait_for_load(self, url: str) -> None:
         if not await self._wait(lambda: not self._loading, _LOAD_S):
-            raise BrowserError(f"{self.page.url[:80]} did not load within {_LOAD_S:g} s")
+            raise BrowserError(f"{url[:80]} did not load within {_LOAD_S:g} s")
 
     async def _wait(self, is_true: Any, timeout_s: float) -> bool:
         end = asyncio.get_running_loop().time() + timeout_s
@@ -237,10 +254,6 @@ class LivePage:
                 return bool(is_true())
         return True
 
-    def _drain(self) -> Sequence[str]:
-        notes, self._notes = self._notes[:5], []
-        return notes
-
     def _on_requested(self, event: Mapping[str, Any]) -> None:
         if event["frameId"] == self._frame_id:
             self._requested = True
@@ -251,10 +264,17 @@ class LivePage:
             self._loading = is_loading
             self._changed.set()
 
+    def _on_navigated(self, event: Mapping[str, Any]) -> None:
+        if event["frame"]["id"] == self._frame_id:
+            self._has_moved = True
+            if not self._is_going:
+                self._served = None
+
     def _on_response(self, response: "Response") -> None:
         request = response.request
-        if request.is_navigation_request() and request.frame == self.page.main_frame:
-            self._response = response if not 300 <= response.status < 400 else None
+        is_document = request.is_navigation_request() and request.frame == self.page.main_frame
+        if is_document and not 300 <= response.status < 400:
+            self._response = response
 
     def _on_failed(self, request: Any) -> None:
         if request.is_navigation_request() and request.frame == self.page.main_frame:
@@ -291,19 +311,7 @@ class LivePage:
         self._changed.set()
 
 
-def _report(
-    raw: Mapping[str, Any],
-    error: str | None,
-    notes: Sequence[str],
-    *,
-    navigated: bool = False,
-    waited: bool = False,
-) -> Report:
-    text = "\n".join(part for part in (raw["text"], *notes) if part)
-    return Report(error, text, raw["title"], raw["url"], raw["probe"], navigated, waited)
-
-
-def _script(value: Any) -> str:
+def script(value: Any) -> str:
     """Return a value as JavaScript source."""
     return json.dumps(value).replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
 

@@ -114,13 +114,17 @@
     if (link?.target && link.target !== '_self') link.target = '_self';
   };
 
+  const checkClick = ({ element }) => {
+    if (element.type === 'file') throw new Refusal('files cannot be uploaded here');
+    keepHere(element);
+  };
+
   const click = ({ ref, x, y }) => {
     const place = locate(ref, x, y);
-    if (place.element.type === 'file') throw new Refusal('files cannot be uploaded here');
+    checkClick(place);
     moveTo(place);
     down(place);
     up(place);
-    keepHere(place.element);
     const init = { x: place.x, y: place.y };
     // Only click() itself does what a click does by default: toggle, submit, follow.
     if (x === undefined && y === undefined && place.element.click && !(place.element instanceof SVGElement))
@@ -188,7 +192,7 @@
       throw new Refusal(`[${ref}] is ${element.disabled ? 'disabled' : 'readonly'}`);
     return element;
   };
-  pivot.checkField = checkField;
+  const isPicked = (ref) => PICKED.test(find(ref).type);
 
   const fill = ({ ref, text }) => {
     const element = checkField(ref);
@@ -254,6 +258,6 @@
     (isPage ? document : scroller).dispatchEvent(new Event('scroll', { bubbles: isPage }));
   };
 
-  Object.assign(pivot, { mouse, moveTo, down, up, emit });
+  Object.assign(pivot, { mouse, moveTo, down, up, emit, checkClick, checkField, isPicked });
   pivot.act = { click, fill, select, scroll };
 })();

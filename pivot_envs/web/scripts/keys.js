@@ -209,14 +209,17 @@
     drop(source, 'dragend', to);
   };
 
-  const drag = ({ from_ref, from_x, from_y, to_ref, to_x, to_y, dx, dy }) => {
+  const dragPlaces = ({ from_ref, from_x, from_y, to_ref, to_x, to_y, dx, dy }) => {
     const from = pivot.locate(from_ref, from_x, from_y);
-    const isFree = to_ref === undefined;
-    if (isFree && dx === undefined && dy === undefined)
+    if (to_ref !== undefined) return [from, pivot.locate(to_ref, to_x, to_y)];
+    if (dx === undefined && dy === undefined)
       throw new pivot.Refusal('drag needs to_ref, or dx and dy');
-    const to = isFree
-      ? under({ x: from.x + (dx ?? 0), y: from.y + (dy ?? 0) })
-      : pivot.locate(to_ref, to_x, to_y);
+    return [from, under({ x: from.x + (dx ?? 0), y: from.y + (dy ?? 0) })];
+  };
+
+  const drag = (args) => {
+    const isFree = args.to_ref === undefined;
+    const [from, to] = dragPlaces(args);
     pivot.moveTo(from);
     const goesOn = pivot.down(from);
     if (from.element.closest?.('[draggable=true]')) return transfer(from, under(to));
@@ -232,6 +235,28 @@
     if (end.element === from.element) pivot.mouse(end.element, 'click', end);
   };
 
-  Object.assign(pivot, { key, erase, parseKey: parse });
+  // For trusted input: checks an action and returns [refusal, the places that it is about, whether
+  // only a script can do it].
+  const aim = ({ name, arguments: args }) => {
+    if (name === 'press') parse(args.key);
+    if (name === 'press') return [];
+    if (name === 'drag') return dragPlaces(args);
+    if (name === 'fill') pivot.checkField(args.ref);
+    const place = pivot.locate(args.ref, args.x, args.y);
+    if (name === 'click') pivot.checkClick(place);
+    return [place];
+  };
+  pivot.aim = (action) => {
+    try {
+      const places = aim(action).map(({ x, y }) => [x, y]);
+      const isPicked = action.name === 'fill' && pivot.isPicked(action.arguments.ref);
+      return JSON.stringify([null, places, isPicked]);
+    } catch (error) {
+      if (!(error instanceof pivot.Refusal)) throw error;
+      return JSON.stringify([error.message, [], false]);
+    }
+  };
+
+  Object.assign(pivot, { key, erase });
   Object.assign(pivot.act, { press, drag });
 })();

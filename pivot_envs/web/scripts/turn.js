@@ -19,12 +19,13 @@
     title: document.title,
     url: location.href,
     pending: pivot.pending,
+    stored: pivot.isStored(),
     probe: (0, eval)(`(${probe})`),
   });
 
-  pivot.look = (longest, probe) => {
+  pivot.look = (longest, probe, error = null) => {
     pivot.settle();
-    return JSON.stringify(report(null, longest, probe));
+    return JSON.stringify(report(error, longest, probe));
   };
 
   pivot.turn = (action, longest, probe) => {
@@ -67,7 +68,22 @@
       return []; // pages without an origin have none
     }
   };
-  pivot.storage = () => JSON.stringify([storageOf('localStorage'), storageOf('sessionStorage')]);
+  const storage = () => JSON.stringify([storageOf('localStorage'), storageOf('sessionStorage')]);
+  pivot.storageAtStart = storage();
+  pivot.isStored = () => usesDatabase || storage() !== '[[],[]]';
+  pivot.store = (entries) => {
+    for (const [index, name] of ['localStorage', 'sessionStorage'].entries())
+      for (const [key, value] of entries[index]) window[name].setItem(key, value);
+    return storage();
+  };
+  let usesDatabase = false;
+  if (window.indexedDB) {
+    const { open } = IDBFactory.prototype;
+    IDBFactory.prototype.open = function (...args) {
+      usesDatabase = true;
+      return open.apply(this, args);
+    };
+  }
 
   const visible = (document) => {
     const parts = [document.title, document.body?.outerHTML];
