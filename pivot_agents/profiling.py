@@ -43,7 +43,7 @@ def profile(
 
     Args:
         candidates: The states, with distinct ids.
-        pool: Environments ``FunctionalReward(PivotResetWrapper(env, candidates))``.
+        pool: Environments ``PivotReward(PivotResetWrapper(env, candidates), verifier)``.
         policy: The policy that will be trained, sampling as it will then.
         samples_per_state: Actions tried in each state.
         counter: Counts the turns as profiling.
@@ -51,7 +51,7 @@ def profile(
 
     Returns:
         The candidates with their profiles, in order. A state whose every try was lost to the
-        machinery is left out.
+        machinery, or left undecided by the verifier, is left out.
     """
     starts = [
         Start(options={"pivot_id": candidate.pivot_id})
@@ -64,7 +64,7 @@ def profile(
     profiled = []
     for number, candidate in enumerate(candidates):
         tries = episodes[number * samples_per_state : (number + 1) * samples_per_state]
-        rewards = tuple(one.return_ for one in tries if one.infra_error is None)
+        rewards = tuple(one.return_ for one in tries if one.is_scored)
         if rewards:
             profiled.append(replace(candidate, profile=Profile(rewards)))
     return profiled

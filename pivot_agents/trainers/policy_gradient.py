@@ -6,11 +6,12 @@ from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any
 
-import numpy as np
 import torch
 
 from pivot_agents import lora
 from pivot_agents.accounting import TurnCounter
+from pivot_agents.checkpoint import TrainingState
+from pivot_agents.curriculum import Curriculum, SeededStarts
 from pivot_agents.llm import LLMPolicy
 from pivot_agents.losses import (
     AdvantageKind,
@@ -19,8 +20,8 @@ from pivot_agents.losses import (
     is_mixed,
     kl_to_reference,
 )
-from pivot_agents.pool import EnvPool, Start
-from pivot_agents.rollout import rollout
+from pivot_agents.pool import EnvPool
+from pivot_agents.rollout import RollOut, rollout
 from pivot_agents.rows import Batch, completion_logprobs, pack, sampled_row
 from pivot_agents.trainers.adapter_trainer import AdapterTrainer
 from pivot_agents.trainers.metrics import StepMetrics
@@ -57,10 +58,11 @@ class PolicyGradientConfig:
 class PolicyGradientTrainer(AdapterTrainer):
     """Group-normalised clipped policy gradient (arXiv:2402.03300) with a KL to the base model.
 
-    It knows nothing of tasks and pivots: group ``i`` of step ``t`` resets its environments with a
-    seed made of ``(seed, t, i)``, so that a group shares its start. End-to-end training is this
-    trainer over plain environments; pivot training (arXiv:2603.21383) is this trainer over
-    ``PivotResetWrapper(env, pivots)`` with a short horizon.
+    It knows nothing of tasks and pivots: by default group ``i`` of step ``t`` resets its
+    environments with a seed made of ``(seed, t, i)``, so that a group shares its start. End-to-end
+    training is this trainer over plain environments; pivot training (arXiv:2603.21383) is this
+    trainer over ``PivotResetWrapper(env, pivots)`` with a short horizon. A ``Curriculum`` such as
+    ``LazyProfiler`` chooses the starts itself and learns from the rewards.
     """
 
     def __init__(
@@ -70,6 +72,8 @@ class PolicyGradientTrainer(AdapterTrainer):
         config: PolicyGradientConfig,
         *,
         counter: TurnCounter | None = None,
+        curriculum: Curriculum | None = None,
+        roll_out: RollOut = rollout,
     ) -> None:
         """Prepare training.
 
@@ -78,6 +82,8 @@ class PolicyGradientTrainer(AdapterTrainer):
             pool: Where episodes run.
             config: The settings.
             counter: Counts turns; it may hold those of profiling already.
+            curriculum: Chooses where groups start; by default the environment does, by its seed.
+            roll_out: Runs the episodes; ``rollout``, or what scores them in another way.
 
         Raises:
             ValueError: There is neither a number of steps nor a budget of turns, a group has fewer
@@ -95,6 +101,8 @@ class PolicyGradientTrainer(AdapterTrainer):
             )
         self.config = config
         self._pool = pool
+        self._curriculum = SeededStarts(config.seed) if curriculum is None else curriculum
+        self._run_episodes = roll_out
 
     @property
     def is_done(self) -> bool:
@@ -107,9 +115,13 @@ class PolicyGradientTrainer(AdapterTrainer):
         began = time.perf_counter()
         before = self.counter["train"]
         episodes = self._roll_out()
-        valid = [index for index, episode in enumerate(episodes) if episode.infra_error is None]
+        valid = [index for index, episode in enumerate(episodes) if episode.is_scored]
         returns = torch.tensor([episodes[index].return_ for index in valid])
         groups = torch.tensor(valid, dtype=torch.int64) // self.config.group_size
+        self._curriculum.observe(
+            self.step,
+            [returns[groups == group].tolist() for group in range(self.config.groups_per_step)],
+        )
         advantages = group_advantages(returns, groups, self.config.advantage)
         mixed = is_mixed(returns, groups)
         chosen = [
@@ -129,15 +141,11 @@ class PolicyGradientTrainer(AdapterTrainer):
         )
 
     def _roll_out(self) -> list[Trajectory]:
-        starts = []
-        for group in range(self.config.groups_per_step):
-            sequence = np.random.SeedSequence([self.config.seed, self.step, group])
-            start = Start(int(sequence.generate_state(1)[0]))
-            starts += [start] * self.config.group_size
-        return rollout(
+        starts = self._curriculum.starts(self.step, self.config.groups_per_step)
+        return self._run_episodes(
             self._pool,
             self.policy,
-            starts,
+            [start for start in starts for _ in range(self.config.group_size)],
             horizon=self.config.horizon,
             purpose="train",
             counter=self.counter,
@@ -183,4 +191,10 @@ class PolicyGradientTrainer(AdapterTrainer):
     def _settings(self) -> Mapping[str, Any]:
         # A longer run may go on from a shorter one.
         limits = {"max_steps", "turn_budget"}
-        return {name: value for name, value in asdict(self.config).items() if name not in limits}
+        settings = {
+            name: value for name, value in asdict(self.config).items() if name not in limits
+        }
+        return {**settings, **self._curriculum.settings()}
+
+    def _state(self) -> TrainingState:
+        return replace(super()._state(), curriculum=self._curriculum)
