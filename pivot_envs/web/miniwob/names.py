@@ -1,10 +1,6 @@
 """The names of MiniWoB++'s task pages."""
 
 TASKS: tuple[str, ...] = (
-    """"",
-    "...]",
-    "=",
-    "TASKS:",
     "ascending-numbers",
     "bisect-angle",
     "book-flight",
@@ -126,8 +122,6 @@ TASKS: tuple[str, ...] = (
     "text-editor",
     "text-transform",
     "tic-tac-toe",
-    "tuple(",
-    "tuple[str,",
     "unicode-test",
     "use-autocomplete",
     "use-autocomplete-nodelay",
