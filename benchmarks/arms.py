@@ -18,7 +18,6 @@ from pivot_agents.llm import LLMPolicy
 from pivot_agents.pool import EnvPool
 from pivot_agents.trainers.policy_gradient import PolicyGradientConfig, PolicyGradientTrainer
 from pivot_agents.trainers.sft import SFTConfig, SFTTrainer
-from pivot_envs.coding.toolbox import TOOLS
 from pivot_envs.trajectory import Trajectory
 from wrappers import FunctionalReward, PivotResetWrapper
 
@@ -72,7 +71,7 @@ def train_sft(arm: Arm) -> TrainedArm:
         episodes_per_step=batch,
         seed=arm.seed,
     )
-    trainer = SFTTrainer(policy, arm.demonstrations, config, tools=TOOLS)
+    trainer = SFTTrainer(policy, arm.demonstrations, config, tools=arm.study.domain.tools)
     log = _log(arm, trainer, NOTHING)
     left = config.max_steps - trainer.step
     with arm.study.bar(f"{arm.label}: training", left, "steps") as advance:

@@ -64,7 +64,7 @@ def draw_bars(results: Results) -> bytes:
     """Draw success by policy with intervals, on both held-out sets; baselines are lines."""
     figure = Figure(figsize=(10, 4), layout="constrained")
     axes = figure.subplots(1, 2, sharey=True)
-    titles = {"test": "unseen mutations of known functions", "unseen": "unseen functions"}
+    titles = results.facts["sets"]
     models = [row for row in results.rows if row.kind != "baseline"]
     for place, (tasks, title) in zip(axes, titles.items(), strict=True):
         for index, row in enumerate(models):
