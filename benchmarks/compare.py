@@ -16,7 +16,8 @@ import tyro
 from rich.console import Console
 
 import pivot_envs  # noqa: F401  registers the environments
-from benchmarks.arms import ARMS, Arm
+from benchmarks.arm_options import MAIN_ARMS, check_arms
+from benchmarks.arms import Arm, train
 from benchmarks.domains import Domain, DomainName, find_domain
 from benchmarks.evaluations import Evaluator, Measurements
 from benchmarks.plots import draw_bars, draw_curves
@@ -50,6 +51,9 @@ class Arguments:
     unfinished run in it goes on."""
     tasks: Path | None = None
     """File of coding tasks; the shipped one by default."""
+    arms: tuple[str, ...] = MAIN_ARMS
+    """Which arms to run; a run directory can get more of them later. benchmarks/README.md lists
+    them."""
     seeds: int | None = None
     """How often each arm is run; the preset's number by default."""
     max_lines: int | None = None
@@ -66,6 +70,7 @@ def compare(
     console: Console,
     domain: Domain | None = None,
     other: Domain | None = None,
+    arms: Sequence[str] = MAIN_ARMS,
     device: str = "cpu",
 ) -> Results:
     """Run a comparison, or what is left of it, and write its report.
@@ -77,6 +82,7 @@ def compare(
         console: Where progress and the table go.
         domain: What it runs on; by default the shipped coding tasks.
         other: A domain to measure what is forgotten on.
+        arms: Names of the arms to run; finished ones of other calls are not shown.
         device: Where the model runs.
 
     Raises:
@@ -84,7 +90,9 @@ def compare(
         ModelError: There is no causal language model with a chat template.
         TaskError: The task file is damaged or has too few tasks.
         InfraError: The sandbox cannot be used.
+        ValueError: An arm is unknown.
     """
+    arms = check_arms(arms)
     torch.set_num_threads(protocol.threads)
     domain = domain or find_domain("coding")
     draw = domain.draw(protocol)
@@ -96,7 +104,7 @@ def compare(
         console.print(f"going on with the run in {out}")
     with progress_bars(console) as progress:
         study = Study(protocol, domain, draw, base, run, progress, other)
-        scores, records = _measure(study)
+        scores, records = _measure(study, arms)
     results = summarise(scores, records, _facts(study, config))
     _write(run, results, scores)
     print_table(results, console)
@@ -105,7 +113,9 @@ def compare(
     return results
 
 
-def _measure(study: Study) -> tuple[dict[str, list[Measurements]], list[ArmRecord]]:
+def _measure(
+    study: Study, arms: Sequence[str]
+) -> tuple[dict[str, list[Measurements]], list[ArmRecord]]:
     """Run every stage that is not done yet."""
     demonstrations = collect_demonstrations(study)
     seeds = range(study.protocol.seeds)
@@ -118,7 +128,7 @@ def _measure(study: Study) -> tuple[dict[str, list[Measurements]], list[ArmRecor
             scores[name] = [evaluator.baseline(folder, make)]
         scores["base"] = [evaluator.everything("base", base, seed=0)]
         records = []
-        for name, train in ARMS.items():
+        for name in arms:
             scores[name] = []
             for seed in seeds:
                 trained = train(Arm(name, seed, study, evaluator, demonstrations))
@@ -195,6 +205,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             console=console,
             domain=find_domain(given.domain, given.tasks),
             other=None if given.other is None else find_domain(given.other),
+            arms=given.arms,
             device=given.device,
         )
     except KeyboardInterrupt:
