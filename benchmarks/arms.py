@@ -35,6 +35,14 @@ class Arm:
     study: Study
     evaluator: Evaluator
     demonstrations: Sequence[Trajectory]
+    trial: str = ""
+    """Tells several runs of an arm and seed apart, while its settings are tuned."""
+
+    @property
+    def folder(self) -> str:
+        """Where its training is kept, in the run directory."""
+        name = f"{self.name}-{self.trial}" if self.trial else self.name
+        return f"seed-{self.seed}/{name}"
 
     @property
     def options(self) -> ArmOptions:
@@ -44,7 +52,7 @@ class Arm:
     @property
     def label(self) -> str:
         """How progress bars name it."""
-        return f"{self.name} seed {self.seed}"
+        return f"{self.name} seed {self.seed} {self.trial}".rstrip()
 
     def base_success(self) -> float:
         """Return the base model's validation success, measured once a seed."""
@@ -165,7 +173,7 @@ def _note(found: PivotSearch, curriculum: LazyProfiler | None) -> str:
 
 def _log(arm: Arm, trainer: SFTTrainer | PolicyGradientTrainer, found: PivotSearch) -> TrainingLog:
     return TrainingLog(
-        arm.study.run.path / f"seed-{arm.seed}" / arm.name,
+        arm.study.run.path / arm.folder,
         trainer,
         base_success=arm.base_success(),
         validate=lambda: arm.validate(trainer.policy),

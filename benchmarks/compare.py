@@ -6,7 +6,7 @@ writes results.json, curves.png, bars.png and report.html. The protocol is in RE
 
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -27,6 +27,7 @@ from benchmarks.results import ArmRecord, Results
 from benchmarks.run_directory import RunDirectory, fingerprint
 from benchmarks.study import Study, collect_demonstrations, progress_bars
 from benchmarks.summary import summarise
+from benchmarks.tuning import read_tuned
 from pivot_agents.llm import LLMPolicy
 from pivot_envs.errors import PivotError
 
@@ -54,6 +55,8 @@ class Arguments:
     arms: tuple[str, ...] = MAIN_ARMS
     """Which arms to run; a run directory can get more of them later. benchmarks/README.md lists
     them."""
+    tuned: Path | None = None
+    """Search log of benchmarks.tuning, whose best settings the arms then use."""
     seeds: int | None = None
     """How often each arm is run; the preset's number by default."""
     max_lines: int | None = None
@@ -71,6 +74,7 @@ def compare(
     domain: Domain | None = None,
     other: Domain | None = None,
     arms: Sequence[str] = MAIN_ARMS,
+    tuned: Mapping[str, Mapping[str, float]] | None = None,
     device: str = "cpu",
 ) -> Results:
     """Run a comparison, or what is left of it, and write its report.
@@ -83,6 +87,7 @@ def compare(
         domain: What it runs on; by default the shipped coding tasks.
         other: A domain to measure what is forgotten on.
         arms: Names of the arms to run; finished ones of other calls are not shown.
+        tuned: Numbers of the protocol that differ for an arm, by its name.
         device: Where the model runs.
 
     Raises:
@@ -99,12 +104,12 @@ def compare(
     base = LLMPolicy.load(model, device=device, max_new_tokens=protocol.max_new_tokens)
     base.model.requires_grad_(False)
     run = RunDirectory(out)
-    config = _config(protocol, model, domain, other, device)
+    config = {**_config(protocol, model, domain, other, device), "tuned": tuned}
     if run.claim(config):
         console.print(f"going on with the run in {out}")
     with progress_bars(console) as progress:
         study = Study(protocol, domain, draw, base, run, progress, other)
-        scores, records = _measure(study, arms)
+        scores, records = _measure(study, arms, tuned or {})
     results = summarise(scores, records, _facts(study, config))
     _write(run, results, scores)
     print_table(results, console)
@@ -114,7 +119,7 @@ def compare(
 
 
 def _measure(
-    study: Study, arms: Sequence[str]
+    study: Study, arms: Sequence[str], tuned: Mapping[str, Mapping[str, float]]
 ) -> tuple[dict[str, list[Measurements]], list[ArmRecord]]:
     """Run every stage that is not done yet."""
     demonstrations = collect_demonstrations(study)
@@ -130,8 +135,10 @@ def _measure(
         records = []
         for name in arms:
             scores[name] = []
+            numbers: Mapping[str, Any] = tuned.get(name, {})
+            its_study = replace(study, protocol=replace(study.protocol, **numbers))
             for seed in seeds:
-                trained = train(Arm(name, seed, study, evaluator, demonstrations))
+                trained = train(Arm(name, seed, its_study, evaluator, demonstrations))
                 records.append(trained.record)
                 label = f"{name}-seed-{seed}"
                 scores[name].append(evaluator.everything(label, trained.policy, seed=seed))
@@ -206,6 +213,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             domain=find_domain(given.domain, given.tasks),
             other=None if given.other is None else find_domain(given.other),
             arms=given.arms,
+            tuned=None if given.tuned is None else read_tuned(given.tuned),
             device=given.device,
         )
     except KeyboardInterrupt:
