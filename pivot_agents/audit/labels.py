@@ -193,7 +193,11 @@ def _run(
             turn = len(then) + 1 - (context.turns_left or 0)
             state, action = batch[context.messages[: len(context.messages) - 2 * turn]]
             repair = state.repair.edit(state.repair.right).as_text()
-            return (action.text, *({"repair": repair, "submit": SUBMIT}[one] for one in then))[turn]
+            plan: list[str] = [
+                action.text,
+                *(repair if one == "repair" else SUBMIT for one in then),
+            ]
+            return plan[turn]
 
         starts = [Start(options={"pivot_id": state.pivot.pivot_id}) for state, _ in chosen]
         found = rollout(pool, ScriptedPolicy(act), starts, horizon=len(then) + 1, on_turn=on_turn)
