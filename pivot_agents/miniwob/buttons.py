@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from pivot_agents.miniwob.scene import Scene, Script, click, submit, use
+from pivot_agents.miniwob.scene import Scene, Script, click, use
 from pivot_agents.miniwob.screen import Item, LostError
 from pivot_envs import ToolCall
 
@@ -90,7 +90,8 @@ def expand_section(scene: Scene) -> ToolCall:
     section = scene.screen.first("tab")
     if not any(item.role == "tab" for item in scene.used):
         return click(section)
-    return submit(scene)
+    # The page takes Enter on its Submit button for the section's.
+    return click(scene.screen.named("Submit"))
 
 
 SCRIPTS: Mapping[str, Script] = {

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 
 from pivot_agents.miniwob.scene import Scene, Script, click, fill_in, press, use, write
-from pivot_agents.miniwob.screen import Item, LostError
+from pivot_agents.miniwob.screen import Item, LostError, Screen
 from pivot_envs import ToolCall
 
 
@@ -61,50 +61,55 @@ def log_in(scene: Scene) -> ToolCall:
     return fill_in(scene, [(name, user), (password, secret)], button)
 
 
+_PARTS = {"genre": "genre", "director": "director", "year": "year", "date": "year"}
+
+
 def search_movies(scene: Scene) -> ToolCall:
-    """Fill in a form whose fields come in any order."""
+    """Fill in a form whose fields come in any order, with labels before or below them."""
     genre, director, year = scene.said(r"Search for (.*) movies directed by (.*) from year (\d+)")
+    texts = {"genre": genre, "director": director, "year": year}
     fields = scene.screen.all("textbox")
     lines = scene.screen.lines
+    labels_follow = fields[0].line == 0 and not fields[0].before
     wanted = []
     for field in fields:
-        label = _label(field, lines)
-        for word, text in (("genre", genre), ("director", director), ("year", year)):
-            if word in label:
-                wanted.append((field, text))
-    if len(wanted) != 3:
+        label = lines[field.line + 1] if labels_follow else field.name or field.before
+        parts = [part for word, part in _PARTS.items() if word in label.lower()]
+        wanted += [(field, texts[part]) for part in parts]
+    if len(wanted) != len(texts):
         raise LostError("the form has no field for each part")
-    button = scene.screen.first(where=lambda item: item.name in ("Search", "Submit"))
-    return fill_in(scene, wanted, button)
+    return fill_in(scene, wanted, scene.screen.first(where=_starts_search))
 
 
-def _label(field: Item, lines: tuple[str, ...]) -> str:
-    """Return the lower-case label of a field: its name, or text before or behind it."""
-    return (field.name or field.handle or field.before).lower()
+def _starts_search(item: Item) -> bool:
+    return item.name in ("Search", "Submit")
 
 
 def copy_text(scene: Scene) -> ToolCall:
-    """Copy a text from one field into another."""
+    """Copy a text from one field into another, with the keys for it: it may end in a blank."""
     match = re.search(r"from the (\d+)", scene.goal)
     sources = scene.screen.all("textbox", where=lambda item: item.handle != "#answer-input")
     source = sources[int(match[1]) - 1 if match else 0]
     target = scene.screen.first("textbox", where=lambda item: item.handle == "#answer-input")
-    button = scene.screen.named("Submit")
-    if source.value.endswith("…") or scene.chance("clipboard", 0.6):
-        return _paste(scene, source, target) or use(scene, button)
-    return fill_in(scene, [(target, source.value)], button)
-
-
-def _paste(scene: Scene, source: Item, target: Item) -> ToolCall | None:
-    """Return a step of copying by keys, None when it is done."""
     if target.value:
-        return None
+        return use(scene, scene.screen.named("Submit"))
     keys = [step.call.arguments.get("key") for step in scene.steps if step.call.name == "press"]
     if "Control+c" in keys:
-        return press("Control+v") if "focused" in target.states else click(target)
+        return press("Control+v") if "focused" in target.states else _go(scene, target)
     if "focused" not in source.states:
-        return click(source)
-    return press("Control+c" if "Control+a" in keys else "Control+a")
+        return _go(scene, source)
+    # Tab selects a field's text on its way.
+    has_text = scene.steps[-1].call.arguments.get("key") in ("Tab", "Control+a")
+    return press("Control+c" if has_text else "Control+a")
+
+
+def _go(scene: Scene, field: Item) -> ToolCall:
+    """Put the focus into a field, with Tab if it is the next one and so drawn."""
+    fields = scene.screen.all("textbox")
+    focused = scene.screen.focused
+    place = fields.index(focused) if focused in fields else -1
+    is_next = fields.index(field) == place + 1 and (place >= 0 or not scene.steps)
+    return press("Tab") if is_next and scene.chance("tab", 0.4) else click(field)
 
 
 def search_and_pick(scene: Scene) -> ToolCall:
@@ -141,48 +146,43 @@ def complete(scene: Scene) -> ToolCall:
     start, *ends = scene.quoted
     end = ends[0] if ends else ""
     field = scene.screen.first("textbox")
-    value = field.value
-    if value.startswith(start) and value.endswith(end) and _is_taken(scene, value):
-        return use(scene, scene.screen.named("Submit"))
-    suggestions = _suggestions(scene)
-    fitting = [text for text in suggestions if text.startswith(start) and text.endswith(end)]
+    suggestions = _suggestions(scene.screen)
+    seen = suggestions.union(*(_suggestions(step.screen) for step in scene.steps))
+    fitting = sorted(text for text in seen if text.startswith(start) and text.endswith(end))
+    keys = [step.call.arguments.get("key") for step in scene.steps]
+    if field.value in fitting:
+        if not suggestions:
+            return use(scene, scene.screen.named("Submit"))
+        return press("Enter" if "ArrowDown" in keys else scene.choose("close", ("Escape", "Tab")))
     if not fitting:
         call = write(scene, field, start)
         if call is None:
             raise LostError("no suggestion fits")
         return call
-    chosen = scene.choose("suggestion", fitting)
-    if scene.chance("types all", 0.4):
-        return ToolCall("fill", {"ref": field.ref, "text": chosen})
-    downs = sum(step.call.arguments.get("key") == "ArrowDown" for step in scene.steps)
-    return press("ArrowDown" if downs <= suggestions.index(chosen) else "Enter")
+    return _take(scene, field, scene.choose("suggestion", fitting))
 
 
-def _suggestions(scene: Scene) -> list[str]:
+def _take(scene: Scene, field: Item, text: str) -> ToolCall:
+    """Take a suggestion: click it, walk down to it, or type it."""
+    entries = scene.screen.all(where=lambda item: item.name == text)
+    way = scene.choose("way", ("click", "keys", "type"))
+    if entries and way == "click":
+        return click(entries[0])
+    shown = [line for line in scene.screen.lines if text in line]
+    if way == "type" or not shown or len(_suggestions(scene.screen)) > _MOST_DOWNS:
+        return ToolCall("fill", {"ref": field.ref, "text": text})
+    return press("ArrowDown")
+
+
+_MOST_DOWNS = 6
+
+
+def _suggestions(screen: Screen) -> set[str]:
     """Return the entries of the list below the field."""
-    lines = scene.screen.lines
-    starts = [index for index, line in enumerate(lines) if re.search(r"\] ul #ui-id", line)]
-    if not starts:
-        return []
-    below = [re.sub(r"^(- )?(\[\d+\] \S+ )?", "", line) for line in lines[starts[0] + 1 :]]
-    names = [text.strip('"') for text in below if text not in ("-", "")]
-    return [name for name in names if "available, use" not in name]
-
-
-def _is_taken(scene: Scene, value: str) -> bool:
-    """Tell whether a field's text was chosen from suggestions, by keys or letter by letter."""
-    last = scene.steps[-1].call if scene.steps else None
-    if last is None:
-        return False
-    return any(
-        step.call.arguments.get("key") == "Enter" or step.call.arguments.get("text") == value
-        for step in scene.steps
-        if value in _suggestions_of(step.screen.lines)
-    )
-
-
-def _suggestions_of(lines: tuple[str, ...]) -> list[str]:
-    return [line for line in lines for line in (line.strip('- "'),) if line]
+    starts = [index for index, line in enumerate(screen.lines) if "] ul #ui-id" in line]
+    below = screen.lines[starts[0] + 1 :] if starts else ()
+    names = {re.sub(r"^(- ?)?(\[\d+\] \S+ ?)?", "", line).strip('" ') for line in below}
+    return {name for name in names if name and "results are available" not in name and "result is available" not in name and "[" not in name}
 
 
 SCRIPTS: Mapping[str, Script] = {

@@ -68,7 +68,7 @@ def use_post(scene: Scene) -> ToolCall:
 
 def use_posts(scene: Scene) -> ToolCall:
     """Press a button of some or all posts by a user, then submit."""
-    name, number, user = scene.said(r'the "(.*)" button on (\w+) posts by (@\w+)')
+    name, number, user = scene.said(r'the "(.*)" button on (\w+) posts? by (@\w+)')
     buttons = _of_posts(scene, user, _POST_BUTTONS[name])
     wanted = len(buttons) if number == "all" else int(number)
     open_ones = [item for item in buttons if ".active" not in item.handle]
