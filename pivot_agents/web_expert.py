@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from pivot_agents.miniwob import buttons, choices, fields, inbox, reading
+from pivot_agents.miniwob import buttons, choices, fields, inbox, reading, shapes, widgets
 from pivot_agents.miniwob.scene import Scene, Script, Step
 from pivot_agents.miniwob.screen import LostError, Screen
 from pivot_agents.policy import Completion, Context
@@ -16,6 +16,8 @@ _SCRIPTS: Mapping[str, Script] = {
     **fields.SCRIPTS,
     **inbox.SCRIPTS,
     **reading.SCRIPTS,
+    **shapes.SCRIPTS,
+    **widgets.SCRIPTS,
 }
 
 

@@ -182,7 +182,14 @@ def _suggestions(screen: Screen) -> set[str]:
     starts = [index for index, line in enumerate(screen.lines) if "] ul #ui-id" in line]
     below = screen.lines[starts[0] + 1 :] if starts else ()
     names = {re.sub(r"^(- ?)?(\[\d+\] \S+ ?)?", "", line).strip('" ') for line in below}
-    return {name for name in names if name and "results are available" not in name and "result is available" not in name and "[" not in name}
+    return {
+        name
+        for name in names
+        if name
+        and "results are available" not in name
+        and "result is available" not in name
+        and "[" not in name
+    }
 
 
 SCRIPTS: Mapping[str, Script] = {

@@ -11,6 +11,10 @@ _OPTIONS = re.compile(r" options: (.*)")
 _HANDLE = re.compile(r"^ ([#.]\S+)")
 _PLACE = re.compile(r" at (-?\d+),(-?\d+) size (\d+)x(\d+)")
 _STATES = re.compile(r"(?<= )(checked|selected|expanded|pressed|disabled|readonly|focused)\b")
+_SHAPE = re.compile(
+    r"(?:\[(\d+)\] )?\b(text|rect|circle|polygon|line)(?: (\"(?:[^\"\\]|\\.)*\"))?(?: [#.]\S+)?"
+    r" fill=(\S+) at (-?\d+),(-?\d+) size (\d+)x(\d+)"
+)
 _FILL = re.compile(r"\b(?:fill|color)=(\S+)")
 
 
@@ -77,6 +81,23 @@ class Item:
         return x, y, width, height
 
 
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """A shape of a drawing, whether it can be used or not."""
+
+    ref: int
+    """0 if it cannot be used."""
+    kind: str
+    """``text``, ``rect``, ``circle``, ``polygon`` or ``line``."""
+    text: str
+    colour: str
+    x: int
+    """Of the centre, in pixels from the drawing's left."""
+    y: int
+    width: int
+    height: int
+
+
 class Screen:
     """One observation."""
 
@@ -129,6 +150,23 @@ class Screen:
         found = self.all(*roles, where=lambda item: item.name == name)
         wanted = name.casefold()
         return (found or [self.first(*roles, where=lambda it: it.name.casefold() == wanted)])[0]
+
+    @property
+    def shapes(self) -> list[Shape]:
+        """The shapes of drawings."""
+        found = []
+        for ref, kind, text, colour, *numbers in _SHAPE.findall(self.text):
+            text = str(json.loads(text)) if text else ""
+            found.append(Shape(int(ref or 0), kind, text, colour, *map(int, numbers)))
+        return found
+
+    def by_ref(self, ref: int) -> Item:
+        """Return the item of a ref.
+
+        Raises:
+            LostError: There is none.
+        """
+        return self.first(where=lambda item: item.ref == ref)
 
     @property
     def focused(self) -> Item | None:
