@@ -17,10 +17,12 @@ _logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """How an episode begins: the arguments of ``reset``."""
+    """How an episode begins: the arguments of ``reset``, and the luck of the policy in it."""
 
     seed: int | None = None
     options: Mapping[str, Any] | None = None
+    draw_seed: int | None = None
+    """Seed of the policy's random draws, in [0, 2**64); ``None`` leaves them to the policy."""
 
 
 @dataclass(frozen=True, slots=True)

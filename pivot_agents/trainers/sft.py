@@ -10,7 +10,7 @@ import numpy as np
 from pivot_agents.accounting import TurnCounter
 from pivot_agents.llm import LLMPolicy
 from pivot_agents.losses import cross_entropy
-from pivot_agents.rows import completion_logprobs, demonstrated_row, pack
+from pivot_agents.rows import completion_logprobs, demonstrated_row
 from pivot_agents.trainers.adapter_trainer import AdapterTrainer
 from pivot_agents.trainers.metrics import StepMetrics
 from pivot_envs import ToolSpec
@@ -68,16 +68,18 @@ class SFTTrainer(AdapterTrainer):
 
     def _train_step(self) -> StepMetrics:
         began = time.perf_counter()
-        rows = [self._rows[index] for index in self._chosen()]
-        batches = pack(rows, self.config.micro_batch_tokens, self.policy.chat.pad_id)
+        rows = [self._rows[index] for index in self.processes.share(self._chosen())]
+        batches = self._pack(rows, self.config.micro_batch_tokens)
         model = self.policy.model
         loss, norm = self._update(
-            batches, lambda batch: cross_entropy(completion_logprobs(model, batch))
+            batches, lambda _, batch: cross_entropy(completion_logprobs(model, batch))
         )
+        tokens = sum(len(batch.targets) for batch in batches)
+        shares = self.processes.gather((loss, tokens))
         return StepMetrics(
             step=self.step + 1,
-            loss=loss,
-            trained_tokens=sum(len(batch.targets) for batch in batches),
+            loss=sum(share[0] for share in shares),
+            trained_tokens=sum(share[1] for share in shares),
             gradient_norm=norm,
             wall_s=time.perf_counter() - began,
         )

@@ -22,7 +22,7 @@ def test_end_to_end_training_learns_the_drill(drill):
     assert before < 0.5
     assert drill.success_rate(student) > before + 0.15
     rewards = [one.reward_mean for one in metrics]
-    assert sum(rewards[-5:]) > sum(rewards[:5]) + 0.5
+    assert sum(rewards[-5:]) > sum(rewards[:5]) + 0.25
     assert trainer.counter["train"].turns == sum(one.turns for one in metrics)
     assert metrics[-1].kl > 0
 
