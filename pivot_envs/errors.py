@@ -12,6 +12,7 @@ PivotError
 ├── StoreError (OSError)              a snapshot store cannot be read or written
 └── InfraError (RuntimeError)         our machinery failed; never a reward of 0
     ├── SandboxError                  the sandbox died or answered nonsense
+    ├── WorkerError                   the process that holds an environment died
     └── SandboxUnavailableError       nothing on this machine can isolate a command
 
 An agent's mistake becomes an observation, our machinery's failure becomes ``info["infra_error"]``.
@@ -67,6 +68,10 @@ class InfraError(PivotError, RuntimeError):
 
 class SandboxError(InfraError):
     """The sandbox died, hung, or broke its protocol."""
+
+
+class WorkerError(InfraError):
+    """The process or actor that holds an environment died."""
 
 
 class SandboxUnavailableError(InfraError):

@@ -1,0 +1,82 @@
+"""Trains a tiny random model to say texts of odd length: once, or killed again and again.
+
+``parity_training.py FOLDER once`` or ``parity_training.py FOLDER killed SEED KILLS``; metrics and
+checkpoints are in FOLDER. Under torchrun each process has a folder of its own in it.
+"""
+
+import functools
+import os
+import random
+import signal
+import sys
+import time
+from dataclasses import asdict
+from pathlib import Path
+
+import gymnasium as gym
+import torch
+
+import pivot_envs  # noqa: F401  registers the environments
+from benchmarks.training_log import TrainingLog
+from pivot_agents.llm import LLMPolicy
+from pivot_agents.pool import EnvPool
+from pivot_agents.tiny import tiny_model, train_tokenizer
+from pivot_agents.trainers.policy_gradient import PolicyGradientConfig, PolicyGradientTrainer
+
+STEPS = 12
+CONFIG = PolicyGradientConfig(
+    max_steps=STEPS, groups_per_step=4, group_size=4, updates_per_step=2, learning_rate=3e-3
+)
+
+
+class OddLength(gym.Wrapper):
+    """Rewards every action of odd length; a random model is right about half of the time."""
+
+    def step(self, action):
+        observation, _, terminated, truncated, info = self.env.step(action)
+        return observation, float(len(action) % 2), terminated, truncated, info
+
+
+def make_env():
+    return OddLength(gym.make("pivot/Drill-v0", max_turns=2, disable_env_checker=True))
+
+
+@functools.cache
+def base():
+    tokenizer = train_tokenizer(["Reverse the list."], 300)
+    return LLMPolicy(tiny_model(300), tokenizer, max_new_tokens=6)
+
+
+def train(folder):
+    with EnvPool(make_env, 4) as pool:
+        trainer = PolicyGradientTrainer(base().with_adapter(), pool, CONFIG)
+        folder = folder / str(trainer.processes.rank)
+        log = TrainingLog(folder, trainer, base_success=0.0, validate=lambda: 0.0)
+        for metrics in trainer.train():
+            log.keep(asdict(metrics))
+
+
+def train_and_be_killed(folder, seed, kills):
+    """Kill the training at random moments, then let it finish; prints what was killed."""
+    base()
+    chance = random.Random(seed)
+    for _ in range(kills):
+        child = os.fork()
+        if child == 0:
+            train(folder)
+            os._exit(0)
+        time.sleep(chance.uniform(0.0, 1.5))
+        os.kill(child, signal.SIGKILL)
+        _, status = os.waitpid(child, 0)
+        metrics = folder / "0" / "metrics.jsonl"
+        steps = len(metrics.read_text().splitlines()) if metrics.exists() else 0
+        print("killed" if os.WIFSIGNALED(status) else "finished", "after step", steps, flush=True)
+    train(folder)
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    if sys.argv[2] == "once":
+        train(Path(sys.argv[1]))
+    else:
+        train_and_be_killed(Path(sys.argv[1]), int(sys.argv[3]), int(sys.argv[4]))
