@@ -43,11 +43,11 @@ def uninterrupted(tmp_path_factory):
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_training_that_is_killed_at_random_moments_gives_the_same_curve(uninterrupted, tmp_path):
-    told = run(PROGRAM, tmp_path, "killed", 0, 8)
+    told = run(PROGRAM, tmp_path, "killed", 0, 6)
     assert told.count("killed") >= 4
     assert len({line.split()[-1] for line in told.splitlines()}) >= 3
     assert curve(tmp_path) == uninterrupted
-    assert [one["step"] for one in uninterrupted] == list(range(1, 13))
+    assert [one["step"] for one in uninterrupted] == list(range(1, 11))
     assert sum(one["trained_tokens"] for one in uninterrupted) > 0
 
 

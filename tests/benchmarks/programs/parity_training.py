@@ -23,7 +23,7 @@ from pivot_agents.pool import EnvPool
 from pivot_agents.tiny import tiny_model, train_tokenizer
 from pivot_agents.trainers.policy_gradient import PolicyGradientConfig, PolicyGradientTrainer
 
-STEPS = 12
+STEPS = 10
 CONFIG = PolicyGradientConfig(
     max_steps=STEPS, groups_per_step=4, group_size=4, updates_per_step=2, learning_rate=3e-3
 )
@@ -65,13 +65,21 @@ def train_and_be_killed(folder, seed, kills):
         if child == 0:
             train(folder)
             os._exit(0)
-        time.sleep(chance.uniform(0.0, 1.5))
+        wanted = finished_steps(folder) + chance.randint(0, 2)
+        while finished_steps(folder) < wanted and os.waitpid(child, os.WNOHANG) == (0, 0):
+            time.sleep(0.005)
+        # Somewhere in the next rollouts, update or checkpoint, or still in the start.
+        time.sleep(chance.uniform(0.0, 0.4))
         os.kill(child, signal.SIGKILL)
         _, status = os.waitpid(child, 0)
-        metrics = folder / "0" / "metrics.jsonl"
-        steps = len(metrics.read_text().splitlines()) if metrics.exists() else 0
-        print("killed" if os.WIFSIGNALED(status) else "finished", "after step", steps, flush=True)
+        state = "killed" if os.WIFSIGNALED(status) else "finished"
+        print(state, "after step", finished_steps(folder), flush=True)
     train(folder)
+
+
+def finished_steps(folder):
+    metrics = folder / "0" / "metrics.jsonl"
+    return metrics.read_text().count("\n") if metrics.exists() else 0
 
 
 if __name__ == "__main__":
