@@ -1,6 +1,7 @@
 """RayHost, which holds an environment in a Ray actor, on this machine or another of a cluster."""
 
 import os
+import threading
 from contextlib import suppress
 from typing import Any
 
@@ -9,6 +10,9 @@ from ray.exceptions import RayActorError
 
 from pivot_agents.env_host import LocalHost, MakeEnv, Outcome, Start
 from pivot_envs.errors import WorkerError
+
+_starting = threading.Lock()
+"""Held while Ray is started: a pool makes its hosts in several threads."""
 
 
 class RayHost:
@@ -24,8 +28,9 @@ class RayHost:
         Raises:
             WorkerError: The actor ended at once.
         """
-        if not ray.is_initialized():
-            ray.init(include_dashboard=False, log_to_driver=False)
+        with _starting:
+            if not ray.is_initialized():
+                ray.init(include_dashboard=False, log_to_driver=False)
         actor = ray.remote(max_restarts=0, scheduling_strategy="SPREAD")(_Held)
         self._actor = actor.remote(make_env)
         self._ask(self._actor.pid.remote())

@@ -1,10 +1,12 @@
 """What every backend of a pool does, and what happens when a worker dies."""
 
 import functools
+import gc
 import importlib.util
 import os
 import signal
 import time
+import warnings
 
 import gymnasium as gym
 import pytest
@@ -41,7 +43,11 @@ def _end_ray():
     if importlib.util.find_spec("ray") is not None:
         import ray
 
-        ray.shutdown()
+        # Ray leaves its own processes to the garbage collector.
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ResourceWarning)
+            ray.shutdown()
+            gc.collect()
 
 
 @pytest.fixture(params=BACKENDS)

@@ -65,9 +65,7 @@ def train_and_be_killed(folder, seed, kills):
         if child == 0:
             train(folder)
             os._exit(0)
-        wanted = finished_steps(folder) + chance.randint(0, 2)
-        while finished_steps(folder) < wanted and os.waitpid(child, os.WNOHANG) == (0, 0):
-            time.sleep(0.005)
+        wait_for(finished_steps(folder) + chance.randint(0, 2), child, folder)
         # Somewhere in the next rollouts, update or checkpoint, or still in the start.
         time.sleep(chance.uniform(0.0, 0.4))
         os.kill(child, signal.SIGKILL)
@@ -75,6 +73,14 @@ def train_and_be_killed(folder, seed, kills):
         state = "killed" if os.WIFSIGNALED(status) else "finished"
         print(state, "after step", finished_steps(folder), flush=True)
     train(folder)
+
+
+def wait_for(steps, child, folder):
+    """Wait until so many steps are finished, or the child is; it is not reaped."""
+    while finished_steps(folder) < min(steps, STEPS):
+        if os.waitid(os.P_PID, child, os.WEXITED | os.WNOHANG | os.WNOWAIT):
+            return
+        time.sleep(0.005)
 
 
 def finished_steps(folder):
