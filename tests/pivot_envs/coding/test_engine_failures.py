@@ -68,9 +68,9 @@ class OwnEngine:
         assert has_ended()
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def engine(docker_image: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[OwnEngine]:
-    """An engine of the test's own, which has the image; the environment finds it."""
+    """An engine of these tests' own, which has the image; the environment finds it."""
     if os.geteuid() != 0 or shutil.which("dockerd", path="/usr/sbin:/usr/bin:/sbin") is None:
         pytest.skip("needs to be root, and dockerd, to start an engine of its own")
     if Path("/var/run/docker.sock").exists():
@@ -117,7 +117,7 @@ def test_an_engine_that_stops_truncates_the_episode_until_it_is_back(
 def test_a_killed_engine_truncates_the_episode_and_loses_no_snapshot(
     env: CodingEnv, engine: OwnEngine, tmp_path: Path
 ) -> None:
-    run_with_kills(env, engine, SnapshotStore(tmp_path / "store"), steps=40, kills=2)
+    run_with_kills(env, engine, SnapshotStore(tmp_path / "store"), steps=20, kills=2)
 
 
 @pytest.mark.soak
