@@ -88,6 +88,8 @@ def engine(docker_image: str, tmp_path_factory: pytest.TempPathFactory) -> Itera
             # A killed engine's containers are ended by the one that follows.
             engine.start()
             engine.stop()
+            if (engine.folder / "data").is_mount():  # It mounts its folder on itself.
+                subprocess.run(["umount", engine.folder / "data"], check=True)
             shutil.rmtree(engine.folder, ignore_errors=True)
 
 
