@@ -24,7 +24,7 @@ RENAME_EXCHANGE = 2
 
 
 def of_this_process(folder: str) -> Callable[[], Held | None]:
-    device = os.stat(folder).st_dev
+    device = Path(folder).stat().st_dev
     return lambda: held_inodes(lambda: {os.getpid()}, (), device)
 
 
@@ -36,8 +36,8 @@ class WatchedTree(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.root = tempfile.mkdtemp(dir="/dev/shm")
-        os.makedirs(f"{self.root}/d/f")
-        os.mkdir(f"{self.root}/e")
+        Path(self.root, "d/f").mkdir(parents=True)
+        Path(self.root, "e").mkdir()
         for place in ("a", "d/a", "d/b", "e/a", "d/f/a"):
             Path(self.root, place).write_bytes(b"start")
         self.open: list[int] = []
@@ -65,7 +65,7 @@ class WatchedTree(RuleBasedStateMachine):
             return
 
     def path(self, folder: str, name: str) -> str:
-        return os.path.join(self.root, folder, name)
+        return str(Path(self.root, folder, name))
 
     @rule(folder=FOLDERS, name=NAMES)
     def write(self, folder: str, name: str) -> None:
@@ -129,7 +129,7 @@ class WatchedTree(RuleBasedStateMachine):
 
     @rule(folder=st.sampled_from(("d", "e", "d/f")), to=st.sampled_from(("d", "e", "e/f", "g")))
     def move_a_folder(self, folder: str, to: str) -> None:
-        self.attempt(os.rename, self.path(folder, ""), self.path(to, "").rstrip("/"))
+        self.attempt(os.rename, self.path(folder, ""), self.path(to, ""))
 
     @rule(folder=st.sampled_from(("d", "e", "d/f")))
     def remake_a_folder(self, folder: str) -> None:
@@ -147,8 +147,11 @@ class WatchedTree(RuleBasedStateMachine):
     @rule(folder=FOLDERS, name=NAMES)
     def replace_by_a_link_or_pipe(self, folder: str, name: str) -> None:
         self.unlink(folder, name)
-        make = os.mkfifo if self.number % 2 else (lambda path: os.symlink("a", path))
-        self.attempt(make, self.path(folder, name))
+        path = Path(self.path(folder, name))
+        if self.number % 2:
+            self.attempt(os.mkfifo, path)
+        else:
+            self.attempt(path.symlink_to, "a")
 
     @rule()
     def scan(self) -> None:
