@@ -160,6 +160,23 @@ class WatchedTree(RuleBasedStateMachine):
         else:
             self.attempt(path.symlink_to, "a")
 
+    @rule(times=st.integers(1, 2))
+    def scan_often(self, times: int) -> None:
+        for _ in range(times):
+            self.scan()
+
+    @rule()
+    def scan_between(self) -> None:
+        self.scan()
+
+    @rule(folder=FOLDERS, name=NAMES, to=FOLDERS, new=NAMES, keep=st.booleans())
+    def write_through_another_name_between_scans(
+        self, folder: str, name: str, to: str, new: str, keep: bool
+    ) -> None:
+        self.scan()
+        self.write_through_a_name_that_goes_again(folder, name, to, new, keep)
+        self.scan()
+
     @rule()
     def scan(self) -> None:
         type(self).scans += 1
