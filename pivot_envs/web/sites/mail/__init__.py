@@ -1,0 +1,1 @@
+"""The mailbox: its data, its pages and its tasks."""

@@ -1,0 +1,1 @@
+"""The shop: its data, its pages and its tasks."""

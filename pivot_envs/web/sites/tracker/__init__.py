@@ -1,0 +1,1 @@
+"""The issue tracker: its data, its pages and its tasks."""
