@@ -29,7 +29,7 @@ from pivot_envs.web.sites.database import insert, row, rows, value
 
 P = ParamSpec("P")
 
-SITE_NAMES = ("shop", "tracker", "mail")
+SITE_NAMES = ("shop",)
 
 _COOKIE = "session"
 
