@@ -26,10 +26,11 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response as BaseResponse
 
 from pivot_envs.web.sites.database import insert, row, rows, value
+from pivot_envs.web.sites.dates import day
 
 P = ParamSpec("P")
 
-SITE_NAMES = ("shop",)
+SITE_NAMES = ("shop", "tracker", "mail")
 
 _COOKIE = "session"
 
@@ -150,26 +151,6 @@ def like(text: str) -> str:
 def money(cents: int) -> str:
     """Write an amount such as ``$1,204.50``."""
     return f"${cents // 100:,}.{cents % 100:02d}"
-
-
-def day(moment: str) -> str:
-    """Write the date of a moment such as ``5 March 2026``."""
-    months = [
-        "January",
-        "February",
-        "March",
-        "April",
-        "May",
-        "June",
-        "July",
-        "August",
-        "September",
-        "October",
-        "November",
-        "December",
-    ]
-    year, month, date = moment[:10].split("-")
-    return f"{int(date)} {months[int(month) - 1]} {year}"
 
 
 def asked(name: str) -> str:
