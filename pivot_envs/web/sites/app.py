@@ -1,7 +1,5 @@
 """What the pages of all sites share: the database, signing in, notices, paging."""
 
-import hashlib
-import hmac
 import sqlite3
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -25,14 +23,12 @@ from jinja2 import StrictUndefined
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response as BaseResponse
 
-from pivot_envs.web.sites.database import insert, row, rows, value
-from pivot_envs.web.sites.dates import day
+from pivot_envs.web.sites.database import SESSION_COOKIE, open_session, row, rows, value
+from pivot_envs.web.sites.wording import day, money
 
 P = ParamSpec("P")
 
 SITE_NAMES = ("shop", "tracker", "mail")
-
-_COOKIE = "session"
 
 accounts = Blueprint("accounts", __name__)
 
@@ -148,11 +144,6 @@ def like(text: str) -> str:
     return f"%{text}%"
 
 
-def money(cents: int) -> str:
-    """Write an amount such as ``$1,204.50``."""
-    return f"${cents // 100:,}.{cents % 100:02d}"
-
-
 def asked(name: str) -> str:
     """Return a parameter of the current address; empty if it has none."""
     return request.args.get(name, "")
@@ -162,15 +153,6 @@ def with_query(**changed: Any) -> str:
     """Return the current address with some parameters of its query replaced."""
     values = {key: text for key, text in request.args.items() if text} | changed
     return url_for(request.endpoint or "", **(request.view_args or {}), **values)
-
-
-def open_session(connection: sqlite3.Connection, user_id: int) -> str:
-    """Sign a user in and return the value of the session cookie."""
-    secret = str(value(connection, "SELECT secret FROM clock"))
-    number = value(connection, "SELECT coalesce(max(id), 0) + 1 FROM session")
-    token = hmac.new(secret.encode(), str(number).encode(), hashlib.sha256).hexdigest()[:32]
-    insert(connection, "session", token=token, user_id=user_id)
-    return token
 
 
 @accounts.route("/login", methods=["GET", "POST"])
@@ -188,7 +170,9 @@ def login() -> Any:
         error = "The user name or the password is wrong."
         return render_template("login.html", target=target, username=username, error=error), 403
     answer = redirect(target, 303)
-    answer.set_cookie(_COOKIE, open_session(database(), user["id"]), httponly=True, samesite="Lax")
+    answer.set_cookie(
+        SESSION_COOKIE, open_session(database(), user["id"]), httponly=True, samesite="Lax"
+    )
     return answer
 
 
@@ -197,7 +181,7 @@ def logout() -> Any:
     """End the session."""
     database().execute("DELETE FROM session WHERE token = ?", (g.token,))
     answer = back_to("accounts.login")
-    answer.delete_cookie(_COOKIE)
+    answer.delete_cookie(SESSION_COOKIE)
     return answer
 
 
@@ -205,7 +189,7 @@ def _begin() -> None:
     g.database = current_app.config["DATABASE"]
     g.site = current_app.config["SITE"]
     g.database.execute("BEGIN")
-    g.token = request.cookies.get(_COOKIE, "")
+    g.token = request.cookies.get(SESSION_COOKIE, "")
     session = row(g.database, "SELECT * FROM session WHERE token = ?", g.token)
     g.user, g.notice = None, ""
     if session is None:

@@ -1,6 +1,7 @@
 """The state of a site: one SQLite database in memory, as bytes, as a digest, and compared."""
 
 import hashlib
+import hmac
 import sqlite3
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,6 +19,8 @@ CREATE TABLE session (
 );
 """
 """Tables that every site has: the date and time that it shows, and who is signed in."""
+
+SESSION_COOKIE = "session"
 
 # Signing in and out decides nothing.
 _UNGRADED_TABLES = frozenset({"session"})
@@ -85,6 +88,15 @@ def insert(connection: sqlite3.Connection, table: str, **columns: Any) -> int:
     )
     assert cursor.lastrowid is not None
     return cursor.lastrowid
+
+
+def open_session(connection: sqlite3.Connection, user_id: int) -> str:
+    """Sign a user in and return the value of the session cookie."""
+    secret = str(value(connection, "SELECT secret FROM clock"))
+    number = value(connection, "SELECT coalesce(max(id), 0) + 1 FROM session")
+    token = hmac.new(secret.encode(), str(number).encode(), hashlib.sha256).hexdigest()[:32]
+    insert(connection, "session", token=token, user_id=user_id)
+    return token
 
 
 def tables(connection: sqlite3.Connection) -> list[str]:

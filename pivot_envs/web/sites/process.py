@@ -25,9 +25,9 @@ class SiteProcess:
         self._port = 0
 
     @property
-    def origin(self) -> str:
-        """Where the site is, such as ``http://127.0.0.1:40123``; it changes with the process."""
-        return f"http://127.0.0.1:{self._port}"
+    def address(self) -> tuple[str, int]:
+        """Where the process listens, as host and port; another process has another port."""
+        return "127.0.0.1", self._port
 
     @property
     def pid(self) -> int | None:

@@ -12,6 +12,7 @@ from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING, Any
 
 from flask import Flask
+from werkzeug import Response
 from werkzeug.serving import WSGIRequestHandler, make_server
 
 from pivot_envs.web.sites.app import SITE_NAMES, make_app, warm
@@ -33,7 +34,10 @@ class _Handler(WSGIRequestHandler):
 
 
 class SiteServer:
-    """The applications of all sites on one database, one request at a time."""
+    """The applications of all sites on one database, one request at a time.
+
+    It is the browser's proxy, and refuses every host but ``NAME.test`` of the site that is loaded.
+    """
 
     def __init__(self) -> None:
         self._database = open_database()
@@ -41,19 +45,22 @@ class SiteServer:
         for app in self._apps.values():
             warm(app)
         self._app: Flask = self._apps[SITE_NAMES[0]]
+        self._host = ""
         # A browser opens connections ahead of need, so each has a thread; the work is serial.
         self._lock = threading.Lock()
 
     def __call__(self, environ: "WSGIEnvironment", start: "StartResponse") -> Iterable[bytes]:
         """Answer a request with the page of the site that was loaded last."""
         with self._lock:
+            if environ.get("HTTP_HOST") != self._host:
+                return Response("There is no such site.\n", 404)(environ, start)
             return self._app(environ, start)
 
     def load(self, site: str, content: bytes) -> None:
         """Serve another state, of this site or of another."""
         with self._lock:
             self._database.deserialize(content)
-            self._app = self._apps[site]
+            self._app, self._host = self._apps[site], f"{site}.test"
 
     def save(self) -> bytes:
         """Return the state."""

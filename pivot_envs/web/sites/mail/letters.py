@@ -2,8 +2,8 @@
 
 from datetime import datetime, timedelta
 
-from pivot_envs.web.sites.dates import month, weekday
 from pivot_envs.web.sites.draw import Draw
+from pivot_envs.web.sites.wording import month, weekday
 
 SHOPS = ("Brightwell Books", "Copper Kettle", "Northside Cycles", "Papergrain", "Tidal Outdoor")
 COMPANIES = ("Calder Rail", "Harbour Hotels", "Skylark Air", "Fairhaven Ferries")

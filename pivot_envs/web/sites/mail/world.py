@@ -81,7 +81,12 @@ def make_world(seed: int) -> sqlite3.Connection:
 def _add_messages(world: sqlite3.Connection, draw: Draw, now: datetime) -> None:
     owner = rows(world, "SELECT * FROM user")[0]
     contacts = rows(world, "SELECT * FROM contact ORDER BY id")
-    moments = sorted(now - timedelta(minutes=draw.integer(30, 90_000)) for _ in range(_MESSAGES))
+    moments = sorted(
+        (now - timedelta(days=draw.integer(1, 62))).replace(
+            hour=draw.integer(7, 21), minute=draw.integer(0, 59)
+        )
+        for _ in range(_MESSAGES)
+    )
     for moment in moments:
         folder = draw.choice((INBOX, INBOX, INBOX, ARCHIVE, SENT))
         if folder == SENT:

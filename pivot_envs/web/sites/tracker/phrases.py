@@ -30,13 +30,27 @@ PROJECTS = (
         "APP",
         "Mobile App",
         "The app for phones and tablets.",
-        ("Login screen", "Barcode scanner", "Offline mode", "Settings page", "Map view", "Photo"),
+        (
+            "Login screen",
+            "Barcode scanner",
+            "Offline mode",
+            "Settings page",
+            "Map view",
+            "Photo upload",
+        ),
     ),
     ProjectKind(
         "OPS",
         "Infrastructure",
         "Servers, deployments and monitoring.",
-        ("Nightly backup", "Deploy script", "Alert rule", "Log viewer", "Staging server", "Cache"),
+        (
+            "Nightly backup",
+            "Deploy script",
+            "Alert rule",
+            "Log viewer",
+            "Staging server",
+            "Cache server",
+        ),
     ),
 )
 

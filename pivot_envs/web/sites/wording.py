@@ -1,9 +1,12 @@
-"""Dates in words, the same under every locale."""
+"""Dates and amounts in words, the same under every locale."""
 
 from datetime import datetime
 
-_MONTHS = ["January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November", "December"]
-_WEEKDAYS = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"]
+_MONTHS = (
+    *("January", "February", "March", "April", "May", "June"),
+    *("July", "August", "September", "October", "November", "December"),
+)
+_WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 
 
 def day(moment: str) -> str:
@@ -20,3 +23,8 @@ def weekday(date: datetime) -> str:
 def month(date: datetime) -> str:
     """Write the name of the month."""
     return _MONTHS[date.month - 1]
+
+
+def money(cents: int) -> str:
+    """Write an amount such as ``$1,204.50``."""
+    return f"${cents // 100:,}.{cents % 100:02d}"

@@ -1,0 +1,318 @@
+"""Tasks of the shop."""
+
+import sqlite3
+from collections.abc import Mapping
+from typing import Any
+
+from pivot_envs.web.sites.database import insert, row, rows, value
+from pivot_envs.web.sites.draw import Draw
+from pivot_envs.web.sites.people import draw_place, draw_street
+from pivot_envs.web.sites.script import Choose, Click, Fill, Finish, Step, Tick, Visit
+from pivot_envs.web.sites.shop.world import CUSTOMER_ID, DELIVERIES, STAFF_ID, ship_to
+from pivot_envs.web.sites.task import Outcome, SiteTask, Template
+from pivot_envs.web.sites.wording import day, money
+
+_VARIANTS = """
+SELECT variant.*, product.name, product.option_name, category.name AS category
+FROM variant JOIN product ON product.id = product_id JOIN category ON category.id = category_id
+WHERE stock > 0 ORDER BY variant.id
+"""
+
+
+def buy(world: sqlite3.Connection, draw: Draw) -> SiteTask:
+    """Order some of one product, to an address, by a way of delivery."""
+    variant = draw.choice(rows(world, _VARIANTS))
+    quantity = draw.integer(1, 4)
+    address = draw.choice(_addresses(world))
+    delivery = draw.choice(("standard", "express"))
+    what = f"{quantity} x {variant['name']} ({variant['option_name'].lower()}: {variant['option']})"
+    goal = draw.choice(
+        (
+            f"Order {what}. Have it sent to my {address['label']} address by {delivery} delivery.",
+            f"I need {what}. Please buy it, with {delivery} delivery to the address that is "
+            f"called {address['label']}.",
+            f"Buy {what} for me and nothing else; {delivery} delivery, address {address['label']}.",
+        )
+    )
+    searched = (
+        Fill("Search products", variant["name"]),
+        Click("Search"),
+        Click(variant["name"]),
+    )
+    browsed = (Click(variant["category"]), Click(variant["name"]))
+    return SiteTask(
+        goal,
+        lambda outcome: _is_order(outcome, {variant["id"]: quantity}, address, delivery),
+        (
+            (*searched, *order_steps(variant, quantity, address, delivery), Finish()),
+            (*browsed, *order_steps(variant, quantity, address, delivery), Finish()),
+        ),
+        CUSTOMER_ID,
+    )
+
+
+def order_steps(
+    variant: Mapping[str, Any], quantity: int, address: Mapping[str, Any], delivery: str
+) -> tuple[Step, ...]:
+    """Return the steps from a product's page to the placed order."""
+    return (
+        Choose(variant["option_name"], variant["option"]),
+        Fill("Quantity", str(quantity)),
+        Click("Add to cart"),
+        Click("Go to checkout"),
+        Choose("Deliver to", f"{address['label']}: {ship_to(address)}"),
+        Tick(f"{delivery.capitalize()} ({money(DELIVERIES[delivery])})"),
+        Click("Place order"),
+    )
+
+
+def _is_order(
+    outcome: Outcome, wanted: dict[int, int], address: Mapping[str, Any], delivery: str
+) -> bool:
+    orders, lines = outcome.added("purchase"), outcome.added("purchase_line")
+    return (
+        len(orders) == 1
+        and orders[0]["user_id"] == CUSTOMER_ID
+        and (orders[0]["address_id"], orders[0]["delivery"]) == (address["id"], delivery)
+        and orders[0]["status"] == "processing"
+        and sorted((line["variant_id"], line["quantity"]) for line in lines)
+        == sorted(wanted.items())
+        and outcome.is_only("purchase", added=1)
+        and outcome.is_only("purchase_line", added=len(wanted))
+        and set(outcome.edits("variant")) == set(wanted)
+        and outcome.touches_only("purchase", "purchase_line", "variant")
+    )
+
+
+def cancel(world: sqlite3.Connection, draw: Draw) -> SiteTask:
+    """Sign in and cancel an order."""
+    user = row(world, "SELECT * FROM user WHERE id = ?", CUSTOMER_ID)
+    assert user is not None
+    order_id = draw.choice(rows(world, "SELECT id FROM purchase WHERE user_id = 2 ORDER BY id"))[0]
+    world.execute("UPDATE purchase SET status = 'processing' WHERE id = ?", (order_id,))
+    goal = draw.choice(
+        (
+            f"Cancel order {order_id}.",
+            f"I no longer want what I ordered with order {order_id}; please cancel it.",
+        )
+    )
+    login = f"Sign in as {user['username']} with the password {user['password']}."
+    signed_in = (
+        Click("Sign in"),
+        Fill("User name", user["username"]),
+        Fill("Password", user["password"]),
+        Click("Sign in"),
+    )
+    last = (Click("Cancel this order"), Finish())
+    return SiteTask(
+        f"{goal} {login}",
+        lambda outcome: (
+            outcome.is_only("purchase", edits={order_id: {"status": "cancelled"}})
+            and outcome.touches_only("purchase", "variant")
+        ),
+        (
+            (*signed_in, Click("Orders"), Click(f"Order {order_id}"), *last),
+            (*signed_in, Visit(f"/orders/{order_id}"), *last),
+            (*signed_in, Click("Orders"), Choose("Status", "Processing"), Click("Apply"),
+             Click(f"Order {order_id}"), *last),
+        ),
+    )  # fmt: skip
+
+
+def tidy_cart(world: sqlite3.Connection, draw: Draw) -> SiteTask:
+    """Remove one line of the cart and change another."""
+    chosen = draw.sample([each for each in rows(world, _VARIANTS) if each["stock"] > 5], 4)
+    lines = []
+    for variant in chosen:
+        quantity = draw.integer(1, 3)
+        line_id = insert(
+            world,
+            "cart_line",
+            user_id=CUSTOMER_ID,
+            variant_id=variant["id"],
+            quantity=quantity,
+        )
+        lines.append((line_id, f"{variant['name']}, {variant['option']}", quantity))
+    (gone, gone_name, _), (kept, kept_name, quantity), *_rest = draw.shuffled(lines)
+    wanted = quantity + draw.choice((1, 2))
+    goal = draw.choice(
+        (
+            f"Take the {gone_name} out of my cart and change the quantity of {kept_name} to "
+            f"{wanted}. Do not order yet.",
+            f"My cart should hold {wanted} of {kept_name} and no {gone_name}. Leave everything "
+            "else in it as it is and do not place the order.",
+        )
+    )
+    remove = Click(f"Remove {gone_name}")
+    change = (Fill(f"Quantity of {kept_name}", str(wanted)), Click(f"Update {kept_name}"))
+    zero = (Fill(f"Quantity of {gone_name}", "0"), Click(f"Update {gone_name}"))
+    return SiteTask(
+        goal,
+        lambda outcome: (
+            outcome.is_only("cart_line", removed=1, edits={kept: {"quantity": wanted}})
+            and outcome.removed("cart_line")[0]["id"] == gone
+            and outcome.touches_only("cart_line")
+        ),
+        (
+            (Click("Cart"), remove, *change, Finish()),
+            (Click("Cart"), *change, *zero, Finish()),
+        ),
+        CUSTOMER_ID,
+    )
+
+
+def cheapest(world: sqlite3.Connection, draw: Draw) -> SiteTask:
+    """Find the cheapest well liked product of a kind."""
+    liked = rows(
+        world,
+        "SELECT kind, product.name, price_cents, category.name AS category FROM product "
+        "JOIN category ON category.id = category_id WHERE (SELECT avg(stars) FROM review "
+        "WHERE product_id = product.id) >= 3 ORDER BY kind, price_cents, product.name",
+    )
+    by_kind: dict[str, list[sqlite3.Row]] = {}
+    for product in liked:
+        by_kind.setdefault(product["kind"], []).append(product)
+    clear = [
+        each
+        for each in by_kind.values()
+        if len(each) > 1 and each[0]["price_cents"] < each[1]["price_cents"]
+    ]
+    best = draw.choice(clear)[0]
+    kind = best["kind"].lower()
+    goal = draw.choice(
+        (
+            f"Which is the cheapest {kind} with 3 stars or more? Answer with its full name.",
+            f"I look for a {kind} that has at least 3 stars. Name the one with the lowest price.",
+        )
+    )
+    filters = (Choose("Stars", "3 or more"), Choose("Sort by", "Price, lowest first"))
+    return SiteTask(
+        goal,
+        lambda outcome: outcome.answers(best["name"]) and outcome.touches_only(),
+        (
+            (Click("All products"), Fill("Search", best["kind"]), *filters, Click("Apply"),
+             Finish(best["name"])),
+            (Click(best["category"]), Choose("Stars", "3 or more"), Click("Apply"),
+             Fill("Search", best["kind"]), Choose("Sort by", "Price, lowest first"),
+             Click("Apply"), Click(best["name"]), Finish(best["name"])),
+        ),
+        CUSTOMER_ID,
+    )  # fmt: skip
+
+
+def new_address(world: sqlite3.Connection, draw: Draw) -> SiteTask:
+    """Add an address, as the default one or not."""
+    postcode, city = draw_place(draw)
+    label = draw.choice(("Studio", "Cottage", "Neighbour", "Workshop"))
+    written = {"label": label, "street": draw_street(draw), "postcode": postcode, "city": city}
+    is_default = draw.chance(0.5)
+    place = f"{written['street']}, {postcode} {city}"
+    goal = draw.choice(
+        (
+            f"Add an address named {label}: {place}.",
+            f"Please save {place} among my addresses, under the name {label}.",
+        )
+    )
+    rest = "Make it the default." if is_default else "My default address stays as it is."
+    old = value(world, "SELECT id FROM address WHERE user_id = ? AND is_default", CUSTOMER_ID)
+    steps = (
+        Fill("Name of the address", label),
+        Fill("Street and number", written["street"]),
+        Fill("Postcode", postcode),
+        Fill("City", city),
+        *((Tick("Use as default address"),) if is_default else ()),
+        Click("Save address"),
+        Finish(),
+    )
+
+    def accepts(outcome: Outcome) -> bool:
+        expected = {**written, "user_id": CUSTOMER_ID, "is_default": int(is_default)}
+        edits = {old: {"is_default": 0}} if is_default else {}
+        return (
+            outcome.is_only("address", added=1, edits=edits)
+            and expected.items() <= outcome.added("address")[0].items()
+            and outcome.touches_only("address")
+        )
+
+    return SiteTask(
+        f"{goal} {rest}",
+        accepts,
+        (
+            (Click("Addresses"), Click("Add an address"), *steps),
+            (Visit("/addresses/new"), *steps),
+        ),
+        CUSTOMER_ID,
+    )
+
+
+def restock(world: sqlite3.Connection, draw: Draw) -> SiteTask:
+    """Count new goods into the stock, as one of the staff."""
+    variant = draw.choice(rows(world, _VARIANTS))
+    count = draw.integer(3, 30)
+    wanted = variant["stock"] + count
+    what = f"{variant['name']} ({variant['option_name'].lower()}: {variant['option']})"
+    goal = draw.choice(
+        (
+            f"{count} new pieces of the {what} have arrived. Add them to the stock.",
+            f"Correct the stock of the {what}: {count} more are on the shelf than it says.",
+        )
+    )
+    label = f"Edit stock of {variant['name']}, {variant['option']}"
+    steps = (Click(label), Fill("In stock", str(wanted)), Click("Save"), Finish())
+    words = f"{variant['name']} {variant['option']}"
+    return SiteTask(
+        goal,
+        lambda outcome: (
+            outcome.is_only("variant", edits={variant["id"]: {"stock": wanted}})
+            and outcome.touches_only("variant")
+        ),
+        (
+            (Click("Stock"), Fill("Search", words), Click("Apply"), *steps),
+            (Click("Stock"), Fill("Search", variant["name"]), Click("Apply"), *steps),
+        ),
+        STAFF_ID,
+    )
+
+
+def total(world: sqlite3.Connection, draw: Draw) -> SiteTask:
+    """Look up what an order cost."""
+    own = rows(
+        world,
+        "SELECT * FROM purchase WHERE user_id = ? AND status != 'cancelled' ORDER BY id",
+        CUSTOMER_ID,
+    )
+    days = [each["placed_at"][:10] for each in own]
+    order = draw.choice([each for each in own if days.count(each["placed_at"][:10]) == 1])
+    goal = draw.choice(
+        (
+            f"How much did I pay in total for the order that I placed on {day(order['placed_at'])}?"
+            " Answer with the amount.",
+            f"What was the total, delivery included, of my order of {day(order['placed_at'])}?",
+        )
+    )
+    answer = money(order["total_cents"])
+    short = answer.removesuffix(".00")
+    return SiteTask(
+        goal,
+        lambda outcome: outcome.answers(answer, short) and outcome.touches_only(),
+        (
+            (Click("Orders"), Click(f"Order {order['id']}"), Finish(answer)),
+            (Visit(f"/orders/{order['id']}"), Finish(answer)),
+        ),
+        CUSTOMER_ID,
+    )
+
+
+def _addresses(world: sqlite3.Connection) -> list[sqlite3.Row]:
+    return rows(world, "SELECT * FROM address WHERE user_id = ? ORDER BY id", CUSTOMER_ID)
+
+
+TEMPLATES: Mapping[str, Template] = {
+    "buy": buy,
+    "cancel": cancel,
+    "tidy-cart": tidy_cart,
+    "cheapest": cheapest,
+    "new-address": new_address,
+    "restock": restock,
+    "total": total,
+}
