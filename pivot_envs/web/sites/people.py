@@ -5,199 +5,46 @@ from dataclasses import dataclass
 
 from pivot_envs.web.sites.draw import Draw
 
-FIRST_NAMES = [
-    "Aisha",
-    "Alma",
-    "Anton",
-    "Beatriz",
-    "Bruno",
-    "Carla",
-    "Chidi",
-    "Clara",
-    "Dana",
-    "Daniel",
-    "Edith",
-    "Elias",
-    "Emre",
-    "Farah",
-    "Felix",
-    "Greta",
-    "Hana",
-    "Hugo",
-    "Ida",
-    "Imran",
-    "Ines",
-    "Ivo",
-    "Jonas",
-    "Julia",
-    "Kaito",
-    "Karin",
-    "Leila",
-    "Leo",
-    "Lin",
-    "Lukas",
-    "Maren",
-    "Marta",
-    "Mateo",
-    "Maya",
-    "Mira",
-    "Nadia",
-    "Nils",
-    "Noor",
-    "Olga",
-    "Omar",
-    "Paula",
-    "Pedro",
-    "Priya",
-    "Quinn",
-    "Rafael",
-    "Rosa",
-    "Sami",
-    "Sofia",
-    "Tariq",
-    "Tessa",
-    "Tomas",
-    "Ulla",
-    "Vera",
-    "Viktor",
-    "Wanda",
-    "Yara",
-    "Yusuf",
-    "Zoe",
-]
-LAST_NAMES = [
-    "Adeyemi",
-    "Andersen",
-    "Baptiste",
-    "Berger",
-    "Brandt",
-    "Castillo",
-    "Chen",
-    "Costa",
-    "Dahl",
-    "Demir",
-    "Duarte",
-    "Eriksen",
-    "Fischer",
-    "Fontaine",
-    "Garcia",
-    "Haddad",
-    "Hansen",
-    "Holm",
-    "Ibrahim",
-    "Ito",
-    "Jansen",
-    "Kaya",
-    "Keller",
-    "Kowalski",
-    "Kumar",
-    "Larsen",
-    "Lopez",
-    "Marino",
-    "Meyer",
-    "Moreau",
-    "Mwangi",
-    "Nakamura",
-    "Nowak",
-    "Okafor",
-    "Olsen",
-    "Park",
-    "Patel",
-    "Pereira",
-    "Popescu",
-    "Quist",
-    "Rossi",
-    "Sato",
-    "Schmidt",
-    "Silva",
-    "Soto",
-    "Svensson",
-    "Tanaka",
-    "Torres",
-    "Vargas",
-    "Vogel",
-    "Weber",
-    "Wolff",
-    "Yilmaz",
-    "Zeman",
-]
-STREETS = [
-    "Alder Lane",
-    "Bakers Row",
-    "Canal Street",
-    "Chestnut Avenue",
-    "Church Hill",
-    "Dock Road",
-    "Elm Close",
-    "Fountain Square",
-    "Garden Walk",
-    "Harbour Street",
-    "Kiln Lane",
-    "Linden Road",
-    "Market Street",
-    "Meadow View",
-    "Mill Road",
-    "North Parade",
-    "Orchard Way",
-    "Park Terrace",
-    "Quarry Road",
-    "River Bank",
-    "School Lane",
-    "Station Road",
-    "Tanner Street",
-    "Victoria Road",
-    "Weaver Lane",
-]
-CITIES = [
-    "Ashford",
-    "Brackley",
-    "Calder",
-    "Dunmore",
-    "Eastwick",
-    "Fairhaven",
-    "Glenrock",
-    "Harwell",
-    "Kingsbury",
-    "Langford",
-    "Marlow",
-    "Northam",
-    "Oakley",
-    "Penrith",
-    "Redcliff",
-    "Stanton",
-    "Thornbury",
-    "Westbrook",
-]
-PASSWORD_WORDS = [
-    "amber",
-    "birch",
-    "cedar",
-    "cobalt",
-    "copper",
-    "coral",
-    "falcon",
-    "fern",
-    "granite",
-    "harbor",
-    "heron",
-    "indigo",
-    "juniper",
-    "maple",
-    "meadow",
-    "onyx",
-    "opal",
-    "pebble",
-    "pine",
-    "quartz",
-    "raven",
-    "river",
-    "saffron",
-    "slate",
-    "sparrow",
-    "thistle",
-    "tulip",
-    "willow",
-]
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(text.split())
+
+
+FIRST_NAMES = _words(
+    """
+    Aisha Alma Anton Beatriz Bruno Carla Chidi Clara Dana Daniel Edith Elias Emre Farah Felix
+    Greta Hana Hugo Ida Imran Ines Ivo Jonas Julia Kaito Karin Leila Leo Lin Lukas Maren Marta
+    Mateo Maya Mira Nadia Nils Noor Olga Omar Paula Pedro Priya Quinn Rafael Rosa Sami Sofia
+    Tariq Tessa Tomas Ulla Vera Viktor Wanda Yara Yusuf Zoe
+    """
+)
+LAST_NAMES = _words(
+    """
+    Adeyemi Andersen Baptiste Berger Brandt Castillo Chen Costa Dahl Demir Duarte Eriksen
+    Fischer Fontaine Garcia Haddad Hansen Holm Ibrahim Ito Jansen Kaya Keller Kowalski Kumar
+    Larsen Lopez Marino Meyer Moreau Mwangi Nakamura Nowak Okafor Olsen Park Patel Pereira
+    Popescu Quist Rossi Sato Schmidt Silva Soto Svensson Tanaka Torres Vargas Vogel Weber Wolff
+    Yilmaz Zeman
+    """
+)
+STREETS = (
+    *("Alder Lane", "Bakers Row", "Canal Street", "Chestnut Avenue", "Church Hill", "Dock Road"),
+    *("Elm Close", "Fountain Square", "Garden Walk", "Harbour Street", "Kiln Lane", "Linden Road"),
+    *("Market Street", "Meadow View", "Mill Road", "North Parade", "Orchard Way", "Park Terrace"),
+    *("Quarry Road", "River Bank", "School Lane", "Station Road", "Tanner Street", "Weaver Lane"),
+)
+CITIES = _words(
+    """
+    Ashford Brackley Calder Dunmore Eastwick Fairhaven Glenrock Harwell Kingsbury Langford
+    Marlow Northam Oakley Penrith Redcliff Stanton Thornbury Westbrook
+    """
+)
+PASSWORD_WORDS = _words(
+    """
+    amber birch cedar cobalt copper coral falcon fern granite harbor heron indigo juniper maple
+    meadow onyx opal pebble pine quartz raven river saffron slate sparrow thistle tulip willow
+    """
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """SiteTask, something to do on a site, and Outcome, what was done."""
 
 import sqlite3
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from pivot_envs.web.sites.database import Change, Row, differences
@@ -41,7 +41,7 @@ class Outcome:
             table: Name of the table.
             ignore: Columns whose changes do not count.
         """
-        found = {}
+        found: dict[int, Row] = {}
         for change in self._of(table):
             columns = sorted(change.columns() - set(ignore))
             if change.before and change.after and columns:
@@ -54,7 +54,7 @@ class Outcome:
         *,
         added: int = 0,
         removed: int = 0,
-        edits: dict[int, Row] | None = None,
+        edits: Mapping[int, Row] | None = None,
         ignore: Collection[str] = (),
     ) -> bool:
         """Tell whether a table gained and lost this many rows and has exactly these edits."""

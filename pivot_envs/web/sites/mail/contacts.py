@@ -18,7 +18,8 @@ _FIELDS = ("name", "address", "phone", "company")
 @signed_in
 def listing() -> Any:
     """List the contacts by name."""
-    conditions, values = ["1"], []
+    conditions: list[str] = ["1"]
+    values: list[Any] = []
     for word in request.args.get("q", "").split()[:8]:
         conditions.append("name || ' ' || address || ' ' || company LIKE ? ESCAPE '!'")
         values.append(like(word))

@@ -82,7 +82,8 @@ def search() -> Any:
 def _filters() -> tuple[str, list[Any]]:
     """Return the condition that the address asks for, and its values."""
     asked = request.args
-    conditions, values = ["1"], []
+    conditions: list[str] = ["1"]
+    values: list[Any] = []
     text = "sender_name || ' ' || sender_address || ' ' || recipients || ' ' || subject"
     if asked.get("bodies"):
         text += " || ' ' || body"

@@ -19,7 +19,8 @@ _ADDRESS_FIELDS = ("label", "street", "postcode", "city")
 @signed_in
 def purchases() -> Any:
     """List the customer's orders, the latest first."""
-    conditions, values = ["user_id = ?"], [user_id()]
+    conditions: list[str] = ["user_id = ?"]
+    values: list[Any] = [user_id()]
     if request.args.get("status"):
         conditions.append("status = ?")
         values.append(request.args["status"])

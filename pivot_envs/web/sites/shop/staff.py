@@ -44,7 +44,8 @@ def _for_staff(view: Callable[P, Any]) -> Callable[P, Any]:
 @_for_staff
 def stock() -> Any:
     """List the stock of all variants."""
-    conditions, values = ["1"], []
+    conditions: list[str] = ["1"]
+    values: list[Any] = []
     for word in request.args.get("q", "").split()[:8]:
         conditions.append("product.name || ' ' || option LIKE ? ESCAPE '!'")
         values.append(like(word))
@@ -74,7 +75,8 @@ def edit_stock(variant_id: int) -> Any:
 @_for_staff
 def orders() -> Any:
     """List everybody's orders."""
-    conditions, values = ["1"], []
+    conditions: list[str] = ["1"]
+    values: list[Any] = []
     if request.args.get("status"):
         conditions.append("status = ?")
         values.append(request.args["status"])

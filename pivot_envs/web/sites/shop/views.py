@@ -88,7 +88,8 @@ def products() -> Any:
 def _filters() -> tuple[list[str], list[Any]]:
     """Return the conditions that the address asks for, and their values."""
     asked = request.args
-    conditions, values = ["1"], []
+    conditions: list[str] = ["1"]
+    values: list[Any] = []
     for word in asked.get("q", "").split()[:8]:
         conditions.append("product.name || ' ' || category.name LIKE ? ESCAPE '!'")
         values.append(like(word))

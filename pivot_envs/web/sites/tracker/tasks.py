@@ -2,13 +2,13 @@
 
 import sqlite3
 from collections.abc import Mapping
-from typing import Any
 
 from pivot_envs.web.sites.database import row, rows, value
 from pivot_envs.web.sites.draw import Draw
 from pivot_envs.web.sites.script import Choose, Click, Fill, Finish, Step, Tick, Visit
 from pivot_envs.web.sites.task import Outcome, SiteTask, Template
 from pivot_envs.web.sites.tracker.phrases import LABELS, PROJECTS
+from pivot_envs.web.sites.tracker.questions import count, developers
 from pivot_envs.web.sites.tracker.world import KINDS, PRIORITIES, ROLES, USER_ID
 
 _TICKETS = """
@@ -96,7 +96,7 @@ def report(world: sqlite3.Connection, draw: Draw) -> SiteTask:
             f"{part} should confirm before it deletes",
         )
     )
-    developer = draw.choice(_developers(world, project["id"]))
+    developer = draw.choice(developers(world, project["id"]))
     wanted = {
         "project_id": project["id"],
         "title": title,
@@ -162,7 +162,7 @@ def hand_over(world: sqlite3.Connection, draw: Draw) -> SiteTask:
     )
     tickets = rows(world, query, load["project_id"], load["assignee_id"])
     project, old_name = tickets[0]["project"], _name(world, load["assignee_id"])
-    others = _developers(world, load["project_id"])
+    others = developers(world, load["project_id"])
     new = draw.choice([each for each in others if each["id"] != load["assignee_id"]])
     goal = draw.choice(
         (
@@ -177,7 +177,7 @@ def hand_over(world: sqlite3.Connection, draw: Draw) -> SiteTask:
         Choose("Assignee", old_name),
         Click("Apply filters"),
     )
-    ticks = [Tick(f"Tick {each['key']}-{each['number']}") for each in tickets]
+    ticks: list[Step] = [Tick(f"Tick {each['key']}-{each['number']}") for each in tickets]
     together = (*ticks, Choose("New assignee", new["name"]), Click("Change tickets"))
     singly: list[Step] = []
     for each in tickets:
@@ -190,44 +190,6 @@ def hand_over(world: sqlite3.Connection, draw: Draw) -> SiteTask:
         (
             (Click(project), *filtered, *together, Finish()),
             (Click(project), *filtered, *singly, Finish()),
-        ),
-        USER_ID,
-    )
-
-
-def count(world: sqlite3.Connection, draw: Draw) -> SiteTask:
-    """Count the tickets that somebody has."""
-    project = draw.choice(rows(world, "SELECT * FROM project ORDER BY id"))
-    developer = draw.choice(_developers(world, project["id"]))
-    number = value(
-        world,
-        "SELECT count(*) FROM ticket WHERE project_id = ? AND assignee_id = ? "
-        "AND status != 'closed'",
-        project["id"],
-        developer["id"],
-    )
-    goal = draw.choice(
-        (
-            f"How many tickets in {project['name']} that are not closed are assigned to "
-            f"{developer['name']}? Answer with a number.",
-            f"Count the tickets of {developer['name']} in {project['name']}, without the closed "
-            "ones, and answer with the number.",
-        )
-    )
-    filters = (
-        Choose("Status", "not closed"),
-        Choose("Assignee", developer["name"]),
-        Click("Apply filters"),
-    )
-    words = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
-    accepted = (str(number), *words[number : number + 1])
-    path = f"/{project['key']}?status=unclosed&assignee={developer['id']}"
-    return SiteTask(
-        goal,
-        lambda outcome: outcome.answers(*accepted) and outcome.touches_only(),
-        (
-            (Click(project["name"]), *filters, Finish(str(number))),
-            (Visit(path), Finish(str(number))),
         ),
         USER_ID,
     )
@@ -274,7 +236,7 @@ def role(world: sqlite3.Connection, draw: Draw) -> SiteTask:
     )
 
 
-def _reach(ticket: Mapping[str, Any], steps: tuple[Step, ...]) -> tuple[tuple[Step, ...], ...]:
+def _reach(ticket: sqlite3.Row, steps: tuple[Step, ...]) -> tuple[tuple[Step, ...], ...]:
     """Return two ways to a ticket's page, each with the steps to do there."""
     search = (
         Click("Search all tickets"),
@@ -289,17 +251,9 @@ def _reach(ticket: Mapping[str, Any], steps: tuple[Step, ...]) -> tuple[tuple[St
     )
 
 
-def _labels(world: sqlite3.Connection, ticket: Mapping[str, Any]) -> list[str]:
+def _labels(world: sqlite3.Connection, ticket: sqlite3.Row) -> list[str]:
     query = "SELECT name FROM label JOIN ticket_label ON label_id = label.id WHERE ticket_id = ?"
     return [name for (name,) in rows(world, query, ticket["id"])]
-
-
-def _developers(world: sqlite3.Connection, project_id: int) -> list[sqlite3.Row]:
-    query = (
-        "SELECT user.* FROM user JOIN member ON user_id = user.id "
-        "WHERE project_id = ? AND role != 'viewer' ORDER BY user.id"
-    )
-    return rows(world, query, project_id)
 
 
 def _name(world: sqlite3.Connection, user_id: int) -> str:
