@@ -65,5 +65,5 @@ $(TRAIN): $(VENV)/.created pyproject.toml constraints.txt
 	@touch $@
 
 $(DEV): $(VENV)/.created pyproject.toml constraints.txt
-	$(INSTALL) -e '.[train,docker,dev]'
+	$(INSTALL) -e '.[train,docker,web,dev]'
 	@touch $@ $(TRAIN)

@@ -15,7 +15,8 @@ A shop of your own, on a server of your own, is one small class::
         def begin(self, template, seed):
             self._server = self._server or start_server()  # a thread, on a free port
             goal = self._server.set_up(template, seed)  # a fresh database
-            return Start(url="http://shop.test/", goal=goal, server=("127.0.0.1", self._server.port))
+            address = ("127.0.0.1", self._server.port)
+            return Start(url="http://shop.test/", goal=goal, server=address)
 
         def grade(self, page, answer):
             return Verdict(self._server.score(answer), terminated=answer is not None)
@@ -177,5 +178,5 @@ class Suite(ABC):
         """Return a digest of the server's state; equal states have equal digests."""
         return ""
 
-    def close(self) -> None:
+    def close(self) -> None:  # noqa: B027, not every suite has something to end
         """End what ``begin`` started; the suite can begin again."""
