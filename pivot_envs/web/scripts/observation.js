@@ -52,6 +52,14 @@
     return pivot.hasHandler(element) || element.tabIndex >= 0;
   };
 
+  // A label says its own words, not the options or the text of the field that it holds.
+  const labelText = (label) => {
+    if (!label.querySelector('select, textarea')) return label.textContent;
+    const copy = label.cloneNode(true);
+    for (const field of copy.querySelectorAll('select, textarea')) field.remove();
+    return copy.textContent;
+  };
+
   const nameOf = (element) => {
     const tag = element.tagName;
     const labelledBy = element.getAttribute('aria-labelledby');
@@ -63,7 +71,7 @@
     if (tag === 'INPUT' && /^(submit|button|reset)$/.test(element.type) && element.value)
       return clean(element.value, LONGEST_NAME);
     if (element.labels && element.labels.length)
-      return clean([...element.labels].map((label) => label.textContent).join(' '), LONGEST_NAME);
+      return clean([...element.labels].map(labelText).join(' '), LONGEST_NAME);
     const isField = /^(INPUT|SELECT|TEXTAREA)$/.test(tag) || element.isContentEditable;
     const text = isField || tag === 'svg' ? '' : clean(element.textContent, LONGEST_NAME);
     return (
