@@ -20,7 +20,7 @@ from flask import (
     url_for,
 )
 from jinja2 import StrictUndefined
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, NotFound
 from werkzeug.wrappers import Response as BaseResponse
 
 from pivot_envs.web.sites.database import SESSION_COOKIE, open_session, row, rows, value
@@ -64,6 +64,8 @@ def make_app(site: str, database: sqlite3.Connection) -> Flask:
     app.after_request(_end)
     app.teardown_request(_undo)
     app.register_error_handler(HTTPException, _explain)
+    # SQLite has no number that is so large, hence no row with it.
+    app.register_error_handler(OverflowError, lambda _: _explain(NotFound()))
     return app
 
 
@@ -202,7 +204,8 @@ def _begin() -> None:
 
 def _end(response: Response) -> Response:
     if g.database.in_transaction:
-        g.database.execute("COMMIT")
+        # What is refused half-way leaves no trace.
+        g.database.execute("COMMIT" if response.status_code < 400 else "ROLLBACK")
     response.headers["Cache-Control"] = "no-store"
     return response
 

@@ -17,7 +17,6 @@ from pivot_envs.web.sites.database import (
 )
 from pivot_envs.web.sites.draw import Draw
 from pivot_envs.web.sites.process import SiteProcess
-from pivot_envs.web.sites.script import Step
 from pivot_envs.web.sites.task import Outcome, SiteTask
 from pivot_envs.web.suite import PageState, Start, Suite, Verdict
 
@@ -38,6 +37,11 @@ class Instance:
     content: bytes
     token: str
     """Session cookie; empty for nobody."""
+
+    @property
+    def origin(self) -> str:
+        """The site's address, such as ``http://shop.test``."""
+        return f"http://{self.site}.test"
 
 
 class SitesSuite(Suite):
@@ -111,7 +115,7 @@ class SitesSuite(Suite):
 
     def _start(self) -> Start:
         instance = self._running()
-        url = f"http://{instance.site}.test/"
+        url = f"{instance.origin}/"
         cookie = {"name": SESSION_COOKIE, "value": instance.token, "url": url, "httpOnly": True}
         return Start(
             url=url,
@@ -129,11 +133,6 @@ class SitesSuite(Suite):
     def _running(self) -> Instance:
         assert self._instance is not None, "begin or load comes first"
         return self._instance
-
-
-def solutions(template: str, seed: int) -> tuple[Sequence[Step], ...]:
-    """Return the scripted ways to solve a task; run one with ``Script``."""
-    return make_instance(template, seed).task.solutions
 
 
 @lru_cache(maxsize=256)

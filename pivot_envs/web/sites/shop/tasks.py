@@ -143,6 +143,7 @@ def tidy_cart(world: sqlite3.Connection, draw: Draw) -> SiteTask:
             "else in it as it is and do not place the order.",
         )
     )
+    cart = Click(f"Cart ({sum(quantity for _, _, quantity in lines)})")
     remove = Click(f"Remove {gone_name}")
     change = (Fill(f"Quantity of {kept_name}", str(wanted)), Click(f"Update {kept_name}"))
     zero = (Fill(f"Quantity of {gone_name}", "0"), Click(f"Update {gone_name}"))
@@ -154,8 +155,8 @@ def tidy_cart(world: sqlite3.Connection, draw: Draw) -> SiteTask:
             and outcome.touches_only("cart_line")
         ),
         (
-            (Click("Cart"), remove, *change, Finish()),
-            (Click("Cart"), *change, *zero, Finish()),
+            (cart, remove, *change, Finish()),
+            (cart, *change, *zero, Finish()),
         ),
         CUSTOMER_ID,
     )
