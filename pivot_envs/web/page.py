@@ -80,7 +80,8 @@ class LivePage:
 
     async def _listen(self) -> None:
         cdp, page = self.cdp, self.page
-        tree, _ = await asyncio.gather(cdp.send("Page.getFrameTree"), cdp.send("Page.enable"))
+        await cdp.send("Page.enable")
+        tree = await cdp.send("Page.getFrameTree")
         self._frame_id = tree["frameTree"]["frame"]["id"]
         for name in ("frameRequestedNavigation", "frameScheduledNavigation"):
             cdp.on(f"Page.{name}", self._on_requested)

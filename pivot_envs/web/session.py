@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeVar, get_args
 from urllib.parse import urlsplit
 
@@ -258,8 +258,7 @@ class BrowserSession:
         self._tape = Tape(start, url=start.url)
         if start.script:
             await live.call(start.script)
-        report = await live.look(self._view.longest, self._view.probe)
-        self._note(report)
+        report = self._note(await live.look(self._view.longest, self._view.probe))
         self._tape.url = report.url
         return report
 
@@ -339,15 +338,20 @@ class BrowserSession:
         else:
             report = await act_trusted(live, action, view.longest, view.probe)
         self._record(action, report)
-        return report
+        return self._note(report)
 
-    def _note(self, report: Report) -> None:
+    def _note(self, report: Report) -> Report:
+        """Remember a report, and hide a page that a server's redirect brought in from elsewhere."""
+        host = urlsplit(report.url).netloc
+        if host and host not in _hosts(self._tape.start):
+            text = f"{host[:80]} is not a host of this task: its page is not shown; go back"
+            report = replace(report, text=text, title="")
         self._report = report
         self._has_stored = self._has_stored or report.stored
+        return report
 
     def _record(self, action: dict[str, Any], report: Report) -> None:
         tape = self._tape
-        self._note(report)
         if not report.navigated:
             tape.actions.append(action)
             tape.waits = tape.waits or report.waited
@@ -362,7 +366,7 @@ class BrowserSession:
         report = await live.look(self._view.longest, self._view.probe)
         history = tape.history[:-1] if is_back else [*tape.history, tape.url][-100:]
         self._tape = Tape(tape.start, is_first=False, history=history, url=report.url)
-        self._note(report)
+        report = self._note(report)
         if failure is not None:
             text = f"{url[:100]} cannot be opened: {failure}\n{report.text}".strip()
             return Report(None, text, report.title, report.url, report.probe, navigated=True)
@@ -411,8 +415,7 @@ class BrowserSession:
         report = await self._replay(live, tape)
         if document is not None and tape.actions:
             await self._set_cookies(state["cookies"])
-        self._note(report)
-        return report
+        return self._note(report)
 
     async def _replay(self, live: LivePage, tape: Tape) -> Report:
         view = self._view
