@@ -83,11 +83,12 @@ def play(env: Env, task_id: str, policy: Policy) -> tuple[float, int]:
     while not is_over:
         context = Context(core.messages, core.tools, core.task_id)
         action = policy.act([context])[0].text
-        _, reward, terminated, truncated, info = env.step(action)
+        _, earned, terminated, truncated, info = env.step(action)
+        reward = float(earned)
         if info["infra_error"] is not None:
             raise RuntimeError(f"{task_id}: {info['infra_error']}")
         is_over = terminated or truncated
-    return float(reward), len(core.messages) // 2
+    return reward, len(core.messages) // 2
 
 
 def play_idly(env: Env, task_id: str) -> float:

@@ -3,6 +3,8 @@
 import os
 import subprocess
 import sys
+import weakref
+from collections.abc import Callable
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 
@@ -23,6 +25,7 @@ class SiteProcess:
         self._process: subprocess.Popen[bytes] | None = None
         self._pipe: Connection | None = None
         self._port = 0
+        self._finalizer: Callable[[], object] | None = None
 
     @property
     def address(self) -> tuple[str, int]:
@@ -38,6 +41,15 @@ class SiteProcess:
     def is_alive(self) -> bool:
         """Whether the process runs."""
         return self._process is not None and self._process.poll() is None
+
+    def check(self) -> None:
+        """Make sure that the process runs.
+
+        Raises:
+            InfraError: It does not.
+        """
+        if not self.is_alive:
+            raise self._failure("has died")
 
     def load(self, site: str, content: bytes) -> None:
         """Serve this database as this site; starts the process where there is none.
@@ -55,18 +67,14 @@ class SiteProcess:
         Raises:
             InfraError: The process died or does not answer.
         """
-        if not self.is_alive:
-            raise self._failure("is not running")
+        self.check()
         return self._ask(b"save")
 
     def close(self) -> None:
         """End the process."""
-        if self._pipe is not None:
-            self._pipe.close()
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait()
-        self._pipe = self._process = None
+        if self._finalizer is not None:
+            self._finalizer()
+        self._pipe = self._process = self._finalizer = None
 
     def _start(self) -> None:
         self.close()
@@ -83,6 +91,8 @@ class SiteProcess:
             )
         finally:
             far_end.close()
+        # An environment that nobody closed takes its server with it.
+        self._finalizer = weakref.finalize(self, _end, self._pipe, self._process)
         self._port = int(self._receive(_START_TIMEOUT_S))
 
     def _ask(self, *messages: bytes) -> bytes:
@@ -106,3 +116,9 @@ class SiteProcess:
     def _failure(self, what: str) -> InfraError:
         self.close()
         return InfraError(f"the site server {what}; the next reset starts another")
+
+
+def _end(pipe: Connection, process: subprocess.Popen[bytes]) -> None:
+    pipe.close()
+    process.kill()
+    process.wait()

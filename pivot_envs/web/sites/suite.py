@@ -78,7 +78,11 @@ class SitesSuite(Suite):
 
     def grade(self, page: PageState, answer: str | None) -> Verdict:
         """Judge the database once the agent has ended the episode."""
-        return Verdict() if answer is None else self._judge(answer)
+        if answer is not None:
+            return self._judge(answer)
+        # To the page, a dead server is only an address that does not answer.
+        self._process.check()
+        return Verdict()
 
     def grade_unfinished(self, page: PageState) -> Verdict:
         """Judge the database as it stands."""

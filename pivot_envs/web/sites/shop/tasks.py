@@ -88,8 +88,10 @@ def cancel(world: sqlite3.Connection, draw: Draw) -> SiteTask:
     """Sign in and cancel an order."""
     user = row(world, "SELECT * FROM user WHERE id = ?", CUSTOMER_ID)
     assert user is not None
-    order_id = draw.choice(rows(world, "SELECT id FROM purchase WHERE user_id = 2 ORDER BY id"))[0]
-    world.execute("UPDATE purchase SET status = 'processing' WHERE id = ?", (order_id,))
+    own = rows(world, "SELECT id FROM purchase WHERE user_id = ? ORDER BY id", CUSTOMER_ID)
+    order_id, *others = [each["id"] for each in draw.sample(own, 3)]
+    for each in (order_id, *others):
+        world.execute("UPDATE purchase SET status = 'processing' WHERE id = ?", (each,))
     goal = draw.choice(
         (
             f"Cancel order {order_id}.",
