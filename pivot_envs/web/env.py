@@ -14,9 +14,10 @@ from pivot_envs.errors import ActionError, InfraError, SnapshotError
 from pivot_envs.snapshot import Snapshot, sha256
 from pivot_envs.tools import ToolCall
 from pivot_envs.web.page import Report
-from pivot_envs.web.session import BrowserSession, Input, View
+from pivot_envs.web.session import BrowserSession
 from pivot_envs.web.suite import PageState, Start, Suite, Verdict
 from pivot_envs.web.suites import find_suite
+from pivot_envs.web.tab import Input, View
 from pivot_envs.web.toolbox import PAGE_TOOLS, checked_arguments, toolbox
 
 _SEEDS = 2**31
@@ -94,10 +95,10 @@ class WebEnv(PivotEnv):
             self._parsed(task_id)
         self._input = input
         self._max_observation_chars = max_observation_chars
-        view = View(self._suite.viewport, self._suite.probe, max_observation_chars)
-        self._session = BrowserSession(
-            view, input=input, executable=executable, timeout_s=timeout_s
+        view = View(
+            self._suite.viewport, self._suite.probe, max_observation_chars, input, executable
         )
+        self._session = BrowserSession(view, timeout_s=timeout_s)
         self._terminal = Terminal()
         self._seed: int | None = None
         self._verdict = Verdict()
