@@ -19,6 +19,7 @@ from pivot_envs.web.suite import PageState, Start, Suite, Verdict
 from pivot_envs.web.suites import find_suite
 from pivot_envs.web.tab import Input, View
 from pivot_envs.web.toolbox import PAGE_TOOLS, checked_arguments, toolbox
+from pivot_envs.web.wandering import wander
 
 _SEEDS = 2**31
 
@@ -111,6 +112,11 @@ class WebEnv(PivotEnv):
         return self._suite
 
     @property
+    def page(self) -> PageState:
+        """The page that the agent sees."""
+        return self._page
+
+    @property
     def task_ids(self) -> tuple[str, ...]:
         """Templates and task ids that a reset draws from."""
         return self._tasks
@@ -170,15 +176,7 @@ class WebEnv(PivotEnv):
 
     def sample_action(self) -> str:
         """Draw a plausible action with the action space's generator, for tests."""
-        generator = self.action_space.np_random
-        refs = self._page.text.count("\n[") + 2
-        ref = int(generator.integers(1, refs + 1))
-        calls = (
-            ToolCall("fill", {"ref": ref, "text": str(generator.integers(100))}),
-            ToolCall("scroll", {"dy": 50}),
-            ToolCall("press", {"key": "Tab"}),
-        )
-        return calls[int(generator.integers(len(calls)))].as_text()
+        return wander(self._page.text, self.action_space.np_random).as_text()
 
     def _begin(self, task_id: str | None) -> tuple[str, str]:
         if task_id is None:
