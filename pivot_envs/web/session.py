@@ -125,8 +125,9 @@ class BrowserSession:
 
         async def restore(tab: Tab) -> tuple[Report, tuple[str, str]]:
             tape, document = Tape.load(start, state, blobs)
-            report = await tab.restore(tape, document, state)
-            return report, await tab.live.digest()
+            found = await tab.restore(tape, document, state)
+            tab.refill()
+            return tab.report, found
 
         report, found = self._recovering(restore)
         settle_server()

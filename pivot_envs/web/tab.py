@@ -58,12 +58,19 @@ class Tab:
         self._reach: tuple[Any, ...] = ()
         self._live: LivePage | None = None
         self._spare: tuple[str, asyncio.Task[LivePage]] | None = None
+        self._free: LivePage | None = None
+        self._is_repeated = False
         self._last_url = ""
         self._has_stored = False
         self._parked: dict[int, ParkedPage] = {}
         self._next_token = 0
         self._report = Report(None, "", "", "", None)
         self.tape = Tape(Start(""))
+
+    @property
+    def report(self) -> Report:
+        """What the page showed last."""
+        return self._report
 
     @property
     def live(self) -> LivePage:
@@ -88,8 +95,10 @@ class Tab:
             if failure is not None:
                 raise BrowserError(f"{start.url} cannot be opened: {failure}")
         self.tape = Tape(start, url=start.url)
-        report = self._note(await self._first_look())
+        view = self._view
+        report = self._note(await self._live.begin(start.script, view.longest, view.probe))
         self.tape.url = report.url
+        self.refill()
         return report
 
     async def act(self, action: dict[str, Any]) -> Report:
@@ -123,8 +132,8 @@ class Tab:
 
     async def restore(
         self, tape: Tape, document: Document | None, state: Mapping[str, Any]
-    ) -> Report:
-        """Bring back a saved page, unverified."""
+    ) -> tuple[str, str]:
+        """Bring back a saved page and return its digests; call ``refill`` when it was verified."""
         await self._prepare(tape.start)
         self.tape = tape
         if document is None:
@@ -133,16 +142,19 @@ class Tab:
             self._live = await self._any_page()
             await self._set_cookies(state["cookies"])
             await self._show(self._live, document, state["storage"])
-        report = await self._first_look()
-        if self._view.input == "js" and not tape.waits and tape.actions:
-            view = self._view
-            report = await self._live.replay(tape.actions, view.longest, view.probe)
+        view, source = self._view, self._source()
+        if view.input == "js" and not tape.waits:
+            replayed = self._live.replay(source, tape.actions, view.longest, view.probe)
+            report, digests = await replayed
         else:
+            report = await self._live.begin(source, view.longest, view.probe)
             for action in tape.actions:
                 report = await self._turn(action)
+            digests = await self._live.digest()
         if document is not None and tape.actions:
             await self._set_cookies(state["cookies"])
-        return self._note(report)
+        self._note(report)
+        return digests
 
     def park(self) -> int:
         """Set the page aside and return the number that ``unpark`` knows it by."""
@@ -191,10 +203,9 @@ class Tab:
             return await self.live.turn(action, view.longest, view.probe)
         return await act_trusted(self.live, action, view.longest, view.probe)
 
-    async def _first_look(self) -> Report:
-        if self.tape.is_first and self.tape.start.script:
-            await self.live.call(self.tape.start.script)
-        return await self.live.look(self._view.longest, self._view.probe)
+    def _source(self) -> str:
+        """Return the script that the current document began with."""
+        return self.tape.start.script if self.tape.is_first else ""
 
     async def _prepare(self, start: Start) -> None:
         """Have a living browser, and a context that reaches what the task may reach."""
@@ -227,13 +238,20 @@ class Tab:
             live = free if free is not None and not free.is_lost else await self._new_page()
             free = None
             await _open(live, url)
-        if url == self._last_url:
-            # The same task again, as in training at pivots: load it ahead for the next time.
-            self._spare = (url, asyncio.ensure_future(self._load_ahead(free, url)))
-        elif free is not None:
-            self._driver.later(free.close())
+        self._free, self._is_repeated = free, url == self._last_url
         self._last_url = url
         return live
+
+    def refill(self) -> None:
+        """After the same task twice, as in training at pivots, load its page for the next time."""
+        free, self._free = self._free, None
+        if self._is_repeated:
+            task = asyncio.ensure_future(self._load_ahead(free, self._last_url))
+            task.add_done_callback(lambda done: done.cancelled() or done.exception())
+            self._spare = (self._last_url, task)
+        elif free is not None:
+            self._driver.later(free.close())
+        self._is_repeated = False
 
     async def _load_ahead(self, live: LivePage | None, url: str) -> LivePage:
         live = live if live is not None and not live.is_lost else await self._new_page()
@@ -274,7 +292,8 @@ class Tab:
         return report
 
     def _forget(self) -> None:
-        self._chrome = self._profile = self._live = self._spare = None
+        self._chrome = self._profile = self._live = self._spare = self._free = None
+        self._is_repeated = False
         self._has_stored = False
         self._last_url = ""
 
