@@ -11,7 +11,7 @@ INSTALL = $(RUN) -m pip install --disable-pip-version-check -c constraints.txt
 TRAIN = $(VENV)/.has-train
 DEV = $(VENV)/.has-dev
 
-.PHONY: help compare test check base-model tasks sandbox-figures leak-figures clean
+.PHONY: help compare test check base-model tasks sandbox-figures leak-figures trac clean
 .DEFAULT_GOAL = help
 
 help: ## List the targets
@@ -45,6 +45,13 @@ sandbox-figures: $(TRAIN) ## Measure steps, snapshots and restores of the sandbo
 
 leak-figures: $(TRAIN) ## Run 2,000 episodes and show what has grown
 	$(RUN) -m benchmarks.leaks $(ARGS)
+
+trac: $(VENV)/trac/.installed ## Install Trac, on which foreign sites are tested, in an environment of its own
+
+$(VENV)/trac/.installed: $(VENV)/.created
+	$(PYTHON) -m venv --clear $(VENV)/trac
+	$(VENV)/trac/bin/python -m pip install --disable-pip-version-check Trac==1.6 'setuptools<81'
+	@touch $@
 
 clean: ## Remove the virtual environment and caches; runs/ is kept
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
