@@ -1,0 +1,312 @@
+"""Skills of choosing: buttons, boxes, lists, tabs, menus, numbers, shapes."""
+
+import re
+from collections.abc import Sequence
+
+from pivot_agents.web_expert.page import (
+    PageText,
+    Shape,
+    click,
+    clicks,
+    drag,
+    ordinal,
+    press,
+    quoted,
+    submit,
+)
+from pivot_envs import ToolCall
+
+COLOURS = {
+    "red": "#ff0000", "green": "#008000", "blue": "#0000ff", "yellow": "#ffff00",
+    "orange": "#ffa500", "purple": "#800080", "pink": "#ffc0cb", "black": "#000000",
+    "white": "#ffffff", "gray": "#808080", "grey": "#808080", "brown": "#a52a2a",
+    "cyan": "#00ffff", "aqua": "#00ffff", "magenta": "#ff00ff", "lime": "#00ff00",
+    "olive": "#808000", "navy": "#000080", "teal": "#008080", "maroon": "#800000",
+}  # fmt: skip
+WIDGETS = {"button": "button", "checkbox": "checkbox", "radio": "radio", "text": "textbox"}
+
+
+def button(goal: str, page: PageText, past: Sequence[ToolCall]) -> ToolCall:
+    """Click the button that is named: in quotes, in capitals, or the only one."""
+    names = quoted(goal) or re.findall(r"\b[A-Z]{3,}\b", goal)
+    wanted = page.named(names[min(len(past), len(names) - 1)]) if names else None
+    return click(wanted) if wanted else submit(page)
+
+
+def widget(goal: str, page: PageText, past: Sequence[ToolCall]) -> ToolCall:
+    """Click any widget of the kind that is asked for."""
+    kind = quoted(goal)[0]
+    found = page.of(WIDGETS.get(kind, "textbox"))
+    if kind == "textarea":
+        found = page.of("textbox")[-1:]
+    return click(found[0])
+
+
+def dialog(goal: str, page: PageText, past: Sequence[ToolCall]) -> ToolCall:
+    """Click a dialog's button; the one labeled x is its close button."""
+    name = quoted(goal)[0]
+    wanted = page.named("Close" if name == "x" else name)
+    return click(wanted) if wanted else submit(page)
+
+
+def colour(goal: str, page: PageText, past: Sequence[ToolCall]) -> ToolCall:
+    """Click the box of a colour."""
+    for name, code in COLOURS.items():
+        if re.search(rf"\b{name}\b", goal):
+            wanted = page.handle(f"color={code}")
+            if wanted:
+                return click(wanted)
+    return click(page.elements[0])
+
+
+def shades(goal: str, page: PageText, past: Sequence[ToolCall]) -> ToolCall:
+    """Click every box in which the wanted part of the colour prevails."""
+    wanted = next(index for index, name in enumerate(("red", "green", "blue")) if name in goal)
+    for element in page.of("span"):
+        match = re.search(r"color=#(..)(..)(..)", element.words)
+        if match and element.ref not in clicks(past):
+            parts = [int(part, 16) for part in match.groups()]
+            if parts[wanted] == max(parts) and parts.count(max(parts)) == 1:
+                return click(element)
+    return submit(page)
+
+
+def checkboxes(goal: str, page: PageText, past: Sequence[ToolCall]) -> ToolCall:
+    """Tick the boxes that are listed, then submit."""
+    listed = re.sub(r"^Select | and click Submit\.?$", "", goal).split(", ")
+    for element in page.of("checkbox", "radio"):
+        if element.name in listed and not element.has("checked"):
+            return click(element)
+    return submit(page)
+
+
+def options(goal: str, page: PageText, past: Sequence[ToolCall]) -> ToolCall:
+    """Choose the listed options of a list, then submit."""
+    match = re.match(r"Select (.*) from the (scroll )?list", goal)
+    element = page.of("combobox", "listbox")[0]
+    for name in match[1].split(", ") if match else ():
+        if name not in element.value.split(", "):
+            return ToolCall("select", {"ref": element.ref, "option": name})
+    return submit(page)
+
+
+def tab(goal: str, page: PageText, past: Sequence[ToolCall]) -> ToolCall:
+    """Click the tab that is named, or look through them for a link."""
+    match = re.search(r"Tab #\d+", goal)
+    if match:
+        wanted = page.named(match[0])
+        return click(wanted) if wanted else submit(page)
+    wanted = page.named(quoted(goal)[0], "span")
+    if wanted:
+        return click(wanted)
+    tabs = page.of("link")
+    return click(tabs[min(len(past) + 1, len(tabs) - 1)])
+
+
+def section(goal: str, page: PageText, past: Sequence[ToolCall]) -> ToolCall:
+    """Open sections one after the other until a link is seen, or the only one."""
+    names = quoted(goal)
+    wanted = page.named(names[0], "span") if names else None
+    if wanted:
+        return click(wanted)
+    tabs = page.of("tab")
+    if not names and past:
+        return submit(page)
+    return click(tabs[min(len(past), len(tabs) - 1)])
+
+
+def link(goal: str, page: PageText, past: Sequence[ToolCall]) -> ToolCall:
+    """Click the link that is named."""
+    wanted = page.named(quoted(goal)[0])
+    return click(wanted) if wanted else submit(page)
+
+
+def menu(goal: str, page: PageText, past: Sequence[ToolCall]) -> ToolCall:
+    """Click through the levels of a menu."""
+    names = goal.removeprefix("Select ").split(">")
+    for name in reversed(names):
+        wanted = page.named(name.strip(), "menuitem")
+        if wanted:
+            return click(wanted) if name == names[-1] else press("ArrowRight")
+    return submit(page)
+
+
+def toolbar_menu(goal: str, page: PageText, past: Sequence[ToolCall]) -> ToolCall:
+    """Open a menu and look for an item in it and its submenus."""
+    names = quoted(goal)
+    items = page.of("menuitem")
+    if not items:
+        opener = page.named("Menu", "button")
+        return click(opener) if opener else submit(page)
+    wanted = page.named(names[1], "menuitem") if len(names) > 1 else None
+    if wanted:
+        return click(wanted)
+    parents = [item for item in items if item.name in ("Playback", "Zoom", "Options", "File")]
+    return click((parents or items)[0])
+
+
+def ascending(goal: str, page: PageText, past: Sequence[ToolCall]) -> ToolCall:
+    """Click the numbers from low to high."""
+    numbers = sorted((int(shape.text), shape.ref) for shape in page.shapes() if shape.ref)
+    left = [ref for _, ref in numbers if ref is not None]
+    return click(left[min(len(past), len(left) - 1)])
+
+
+def greatest(goal: str, page: PageText, past: Sequence[ToolCall]) -> ToolCall:
+    """Pick the card with the greatest number."""
+    if past:
+        return submit(page)
+    cards = [
+        (int(number), element)
+        for element in page.of("div")
+        for number in re.findall(r"-?\d+", element.name or page.lines[element.line])[:1]
+    ]
+    if len({number for number, _ in cards}) < len(cards):
+        numbers = re.findall(r"\[(\d+)\] div \S+ (-?\d+)", page.lines[cards[0][1].line])
+        return click(int(max(numbers, key=lambda pair: int(pair[1]))[0]))
+    return click(max(cards, key=lambda card: card[0])[1])
+
+
+def parity(goal: str, page: PageText, past: Sequence[ToolCall]) -> ToolCall:
+    """Mark each number as odd or even."""
+    buttons = page.of("button")
+    for number, line in enumerate(page.lines):
+        if re.fullmatch(r"-?\d+", line):
+            odd = max((b for b in buttons if b.line < number), key=lambda b: b.line)
+            even = min((b for b in buttons if b.line > number), key=lambda b: b.line)
+            wanted = odd if int(line) % 2 else even
+            if wanted.ref not in clicks(past):
+                return click(wanted)
+    return submit(page)
+
+
+def coordinate(goal: str, page: PageText, past: Sequence[ToolCall]) -> ToolCall:
+    """Click a point of the grid."""
+    match = re.search(r"\((-?\d+),(-?\d+)\)", goal)
+    wanted = page.handle(f"#({match[1]},{match[2]})") if match else None
+    return click(wanted) if wanted else submit(page)
+
+
+def ticket(goal: str, page: PageText, past: Sequence[ToolCall]) -> ToolCall:
+    """Book the cheapest or shortest flight."""
+    flights = []
+    for element in page.of("button"):
+        price = int(re.sub(r"\D", "", element.name))
+        hours = re.search(r"(\d+)h (\d+)m", page.lines[element.line - 1])
+        minutes = int(hours[1]) * 60 + int(hours[2]) if hours else 10**6
+        flights.append((price, minutes, element))
+    column = 0 if "cheap" in goal or "expensive" in goal else 1
+    pick = max if "expensive" in goal or "longest" in goal else min
+    return click(pick(flights, key=lambda flight: flight[column])[2])
+
+
+def named_shape(goal: str, page: PageText, past: Sequence[ToolCall]) -> ToolCall:
+    """Click a shape of a size, colour and kind."""
+    match = re.search(r"Click on an? (.*)", goal)
+    words = match[1].split() if match else []
+    found = next((shape for shape in page.shapes() if _fits(shape, words)), None)
+    return click(found.ref) if found and found.ref else submit(page)
+
+
+def count_shapes(goal: str, page: PageText, past: Sequence[ToolCall]) -> ToolCall:
+    """Count the shapes of a size, colour and kind."""
+    match = re.search(r"How many (.*) are there", goal)
+    words = [word.removesuffix("s") for word in match[1].split()] if match else []
+    number = sum(_fits(shape, words) for shape in page.shapes())
+    wanted = page.named(str(number), "button")
+    return click(wanted) if wanted else submit(page)
+
+
+def figure(goal: str, page: PageText, past: Sequence[ToolCall]) -> ToolCall:
+    """Name the kind of the only shape."""
+    shape = page.shapes()[0]
+    names = {"rect": "Rectangle", "circle": "Circle", "polygon": "Triangle"}
+    name = names.get(shape.kind, "Number" if shape.text.isdigit() else "Letter")
+    wanted = page.named(name, "button")
+    return click(wanted) if wanted else submit(page)
+
+
+def drag_into_box(goal: str, page: PageText, past: Sequence[ToolCall]) -> ToolCall:
+    """Drag shapes of a kind or colour into the box, or the others into the other box."""
+    words = re.sub(r"^Drag all | into the .*$| shapes", "", goal).replace("shapes", "").split()
+    words = [word.removesuffix("s") for word in words]
+    boxes = [shape for shape in page.shapes() if shape.kind == "rect" and shape.ref is None]
+    for shape in page.shapes():
+        if shape.ref is None or shape.kind == "drawing":
+            continue
+        is_wanted = _fits(shape, words)
+        if len(boxes) == 1 and not is_wanted:
+            continue
+        box = (
+            min(boxes, key=lambda each: each.x)
+            if is_wanted
+            else max(boxes, key=lambda each: each.x)
+        )
+        if abs(shape.x - box.x) > box.width // 2 - 8 or abs(shape.y - box.y) > box.height // 2 - 8:
+            return drag(shape.ref, dx=box.x - shape.x, dy=box.y - shape.y)
+    return submit(page)
+
+
+def drag_towards(goal: str, page: PageText, past: Sequence[ToolCall]) -> ToolCall:
+    """Drag the only shape in a direction."""
+    if past:
+        return submit(page)
+    ways = {"up": (0, -30), "down": (0, 30), "left": (-30, 0), "right": (30, 0)}
+    dx, dy = next(way for name, way in ways.items() if re.search(rf"\b{name}\b", goal))
+    shape = next(shape for shape in page.shapes() if shape.ref is not None)
+    assert shape.ref is not None
+    return drag(shape.ref, dx=dx, dy=dy)
+
+
+def drag_box(goal: str, page: PageText, past: Sequence[ToolCall]) -> ToolCall:
+    """Drag the small box onto the large one."""
+    small, large = page.named("s"), page.named("L")
+    return drag(small.ref, to_ref=large.ref) if not past and small and large else submit(page)
+
+
+def circle_center(goal: str, page: PageText, past: Sequence[ToolCall]) -> ToolCall:
+    """Click the middle of a drawn circle."""
+    circle = next(shape for shape in page.shapes() if shape.kind == "circle")
+    return submit(page) if past else _click_at(page, circle.x, circle.y)
+
+
+def midpoint(goal: str, page: PageText, past: Sequence[ToolCall]) -> ToolCall:
+    """Click halfway between two points."""
+    points = [shape for shape in page.shapes() if shape.kind == "circle"]
+    if past:
+        return submit(page)
+    return _click_at(page, (points[0].x + points[1].x) / 2, (points[0].y + points[1].y) / 2)
+
+
+def nth_field(goal: str, page: PageText, past: Sequence[ToolCall]) -> ToolCall:
+    """Click the field of a number."""
+    return click(page.of("textbox")[ordinal(goal) - 1])
+
+
+def _click_at(page: PageText, x: float, y: float) -> ToolCall:
+    drawing = page.of("drawing")[0]
+    return ToolCall("click", {"ref": drawing.ref, "x": round(x), "y": round(y)})
+
+
+def _fits(shape: Shape, words: Sequence[str]) -> bool:
+    """Tell whether a shape is what words like small, red, triangle ask for."""
+    if shape.kind in ("drawing", "line", "path"):
+        return False
+    large = max(shape.width, shape.height) > 13
+    kinds = {"rectangle": "rect", "triangle": "polygon", "circle": "circle", "square": "rect"}
+    for word in words:
+        if word in ("small", "large"):
+            fits = large == (word == "large")
+        elif word in kinds:
+            fits = shape.kind == kinds[word]
+        elif word == "digit":
+            fits = shape.text.isdigit()
+        elif word == "letter":
+            fits = shape.text.isalpha()
+        elif word in COLOURS:
+            fits = shape.colour in (word, COLOURS[word])
+        else:
+            fits = word in ("item", "shape", "one") or shape.text == word
+        if not fits:
+            return False
+    return True
