@@ -131,14 +131,21 @@ def demonstrated_row(
     return TrainingRow(ids, tuple(is_target), (0.0,) * len(ids))
 
 
-def pack(rows: Iterable[TrainingRow], micro_batch_tokens: int, pad_id: int) -> list[Batch]:
+def pack(
+    rows: Iterable[TrainingRow],
+    micro_batch_tokens: int,
+    pad_id: int,
+    *,
+    share_prefixes: bool = True,
+) -> list[Batch]:
     """Arrange rows in batches of at most ``micro_batch_tokens`` tokens, padding included.
 
     Rows with the same trunk lie behind one copy of it while their branches together are no longer
     than the trunk, or than 256 tokens: a pivot's group then costs little more than one of its rows.
-    A single row that is longer than a micro-batch gets a batch of its own.
+    A single row that is longer than a micro-batch gets a batch of its own. Without
+    ``share_prefixes`` every row has a line of its own, which gives the same gradient for more work.
     """
-    lines = sorted(_lines(rows), key=lambda line: line.length)
+    lines = sorted(_lines(rows, share_prefixes), key=lambda line: line.length)
     batches: list[list[_Line]] = []
     for line in lines:
         # Lines come in ascending length, so the newest is as long as the padded batch will be.
@@ -172,13 +179,13 @@ class _Line:
     length: int
 
 
-def _lines(rows: Iterable[TrainingRow]) -> list[_Line]:
+def _lines(rows: Iterable[TrainingRow], share_prefixes: bool) -> list[_Line]:
     lines: list[_Line] = []
     latest: dict[tuple[int, ...], _Line] = {}
     for row in rows:
         trunk = row.trunk
         branch = len(row.token_ids) - len(trunk)
-        line = latest.get(trunk)
+        line = latest.get(trunk) if share_prefixes else None
         if line is None or line.length + branch > len(trunk) + max(len(trunk), _SHORT):
             line = _Line(trunk, [], len(trunk))
             latest[trunk] = line

@@ -78,9 +78,14 @@ class AdapterTrainer(ABC):
         self.step = load_checkpoint(path, self._state())
 
     @property
-    @abstractmethod
     def is_done(self) -> bool:
         """Whether the budget is used up."""
+        return self.done_share >= 1
+
+    @property
+    @abstractmethod
+    def done_share(self) -> float:
+        """How much of the budget is used up, in [0, 1]."""
 
     @abstractmethod
     def _train_step(self) -> StepMetrics:

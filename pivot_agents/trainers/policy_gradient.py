@@ -125,11 +125,14 @@ class PolicyGradientTrainer(AdapterTrainer):
         self._run_episodes = roll_out
 
     @property
-    def is_done(self) -> bool:
-        """Whether the steps or the turns are used up."""
-        steps, budget = self.config.max_steps, self.config.turn_budget
-        out_of_steps = steps is not None and self.step >= steps
-        return out_of_steps or (budget is not None and self.counter.learning.turns >= budget)
+    def done_share(self) -> float:
+        """How much of the steps or of the turns is used up, the larger share, in [0, 1]."""
+        budgets = (
+            (self.step, self.config.max_steps),
+            (self.counter.learning.turns, self.config.turn_budget),
+        )
+        shares = [done / total if total else 1.0 for done, total in budgets if total is not None]
+        return min(1.0, max(shares))
 
     def _train_step(self) -> StepMetrics:
         began = time.perf_counter()

@@ -62,9 +62,9 @@ class SFTTrainer(AdapterTrainer):
         self._rows = [demonstrated_row(policy.chat, one, tools) for one in demonstrations]
 
     @property
-    def is_done(self) -> bool:
-        """Whether ``max_steps`` are done."""
-        return self.step >= self.config.max_steps
+    def done_share(self) -> float:
+        """How much of ``max_steps`` is done, in [0, 1]."""
+        return min(1.0, self.step / self.config.max_steps) if self.config.max_steps else 1.0
 
     def _train_step(self) -> StepMetrics:
         began = time.perf_counter()

@@ -14,10 +14,12 @@ from pivot_envs.errors import ActionError, InfraError, SnapshotError
 from pivot_envs.snapshot import Snapshot, sha256
 from pivot_envs.tools import ToolCall
 from pivot_envs.web.page import Report
-from pivot_envs.web.session import BrowserSession, Input, View
+from pivot_envs.web.session import BrowserSession
 from pivot_envs.web.suite import PageState, Start, Suite, Verdict
 from pivot_envs.web.suites import find_suite
+from pivot_envs.web.tab import Input, View
 from pivot_envs.web.toolbox import PAGE_TOOLS, checked_arguments, toolbox
+from pivot_envs.web.wandering import wander
 
 _SEEDS = 2**31
 
@@ -94,10 +96,10 @@ class WebEnv(PivotEnv):
             self._parsed(task_id)
         self._input = input
         self._max_observation_chars = max_observation_chars
-        view = View(self._suite.viewport, self._suite.probe, max_observation_chars)
-        self._session = BrowserSession(
-            view, input=input, executable=executable, timeout_s=timeout_s
+        view = View(
+            self._suite.viewport, self._suite.probe, max_observation_chars, input, executable
         )
+        self._session = BrowserSession(view, timeout_s=timeout_s)
         self._terminal = Terminal()
         self._seed: int | None = None
         self._verdict = Verdict()
@@ -108,6 +110,11 @@ class WebEnv(PivotEnv):
     def suite(self) -> Suite:
         """The suite, which decides the reward and may know the answers."""
         return self._suite
+
+    @property
+    def page(self) -> PageState:
+        """The page that the agent sees."""
+        return self._page
 
     @property
     def task_ids(self) -> tuple[str, ...]:
@@ -169,15 +176,7 @@ class WebEnv(PivotEnv):
 
     def sample_action(self) -> str:
         """Draw a plausible action with the action space's generator, for tests."""
-        generator = self.action_space.np_random
-        refs = self._page.text.count("\n[") + 2
-        ref = int(generator.integers(1, refs + 1))
-        calls = (
-            ToolCall("fill", {"ref": ref, "text": str(generator.integers(100))}),
-            ToolCall("scroll", {"dy": 50}),
-            ToolCall("press", {"key": "Tab"}),
-        )
-        return calls[int(generator.integers(len(calls)))].as_text()
+        return wander(self._page.text, self.action_space.np_random).as_text()
 
     def _begin(self, task_id: str | None) -> tuple[str, str]:
         if task_id is None:

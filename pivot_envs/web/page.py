@@ -80,7 +80,8 @@ class LivePage:
 
     async def _listen(self) -> None:
         cdp, page = self.cdp, self.page
-        tree, _ = await asyncio.gather(cdp.send("Page.getFrameTree"), cdp.send("Page.enable"))
+        await cdp.send("Page.enable")
+        tree = await cdp.send("Page.getFrameTree")
         self._frame_id = tree["frameTree"]["frame"]["id"]
         for name in ("frameRequestedNavigation", "frameScheduledNavigation"):
             cdp.on(f"Page.{name}", self._on_requested)
@@ -141,10 +142,22 @@ class LivePage:
         arguments = f"{longest}, {script(probe)}, {script(error)}"
         return await self._follow(f"__pivot.look({arguments})", longest, probe)
 
-    async def replay(self, actions: Sequence[Any], longest: int, probe: str) -> Report:
-        """Do actions in one call and read; they may not lead to another document."""
+    async def begin(self, source: str, longest: int, probe: str) -> Report:
+        """Run a script in a document that has just loaded, and read."""
+        call = f"__pivot.look({longest}, {script(probe)})"
+        return await self._follow(f"{source}\n;{call}" if source else call, longest, probe)
+
+    async def replay(
+        self, source: str, actions: Sequence[Any], longest: int, probe: str
+    ) -> tuple[Report, tuple[str, str]]:
+        """Do what ``begin`` and some turns did in one call, read, and return the digests too.
+
+        The actions may not lead to another document or wait for a server.
+        """
         arguments = f"{script(list(actions))}, {longest}, {script(probe)}"
-        return await self._follow(f"__pivot.replay({arguments})", longest, probe)
+        raw = await self.call(f"{source}\n;__pivot.replay({arguments})")
+        page, clock = raw["digest"]
+        return self._report(raw, None, False), (page, clock)
 
     async def _follow(self, expression: str, longest: int, probe: str) -> Report:
         """Call the page, and again while it waits for a document or for a server's answers."""
@@ -162,6 +175,9 @@ class LivePage:
             raw = await self._call_or_leave(f"__pivot.look({longest}, {script(probe)})")
         if raw is None:
             raise BrowserError("the page opens one document after another without end")
+        return self._report(raw, error, waited)
+
+    def _report(self, raw: Mapping[str, Any], error: str | None, waited: bool) -> Report:
         navigated, self._has_moved = self._has_moved, False
         notes, self._notes = self._notes[:_MOST_NOTES], []
         text = "\n".join(part for part in (raw["text"], *notes) if part)

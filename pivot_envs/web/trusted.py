@@ -6,6 +6,7 @@ from typing import Any
 from pivot_envs.web.page import LivePage, Report, script
 
 _DRAG_STEPS = 4
+_LONGEST_TYPED = 200
 
 
 async def act_trusted(
@@ -35,8 +36,11 @@ async def _fill(live: LivePage, arguments: Mapping[str, Any], places: list[list[
     await live.page.mouse.click(*places[0])
     await live.page.keyboard.press("Control+a")
     await live.page.keyboard.press("Delete")
-    if arguments["text"]:
-        await live.page.keyboard.type(arguments["text"])
+    text = arguments["text"]
+    if len(text) > _LONGEST_TYPED:
+        await live.page.keyboard.insert_text(text)
+    elif text:
+        await live.page.keyboard.type(text)
 
 
 async def _press(live: LivePage, arguments: Mapping[str, Any], places: list[list[float]]) -> None:

@@ -87,9 +87,9 @@ class TaskPages:
         )
 
     def _with_images(self, text: str, folder: str) -> str:
-        text = _URL.sub(lambda match: f'url("{self._image(folder, match[2])}")', text)
+        text = _URL.sub(lambda match: self._url(folder, match), text)
         text = _BUILT.sub(lambda match: self._images(folder, *match.groups()), text)
-        return _SOURCE.sub(lambda match: f'"{self._image(folder, match[2])}"', text)
+        return _SOURCE.sub(lambda match: match[1] + self._image(folder, match[2]) + match[1], text)
 
     def _images(self, folder: str, prefix: str, expression: str, suffix: str) -> str:
         """Return an expression that looks an image up among all that a page may name."""
@@ -101,6 +101,10 @@ class TaskPages:
             f'"{path[len(start) : -len(suffix)]}": "{self._image("", path)}"' for path in names
         )
         return f"({{{entries}}})[{expression}]"
+
+    def _url(self, folder: str, match: re.Match[str]) -> str:
+        image = self._image(folder, match[2])
+        return match[0] if image == match[2] else f'url("{image}")'
 
     def _image(self, folder: str, name: str) -> str:
         path = _joined(folder, name)

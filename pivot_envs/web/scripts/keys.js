@@ -149,7 +149,8 @@
     if (goesOn && types && !modifiers.ctrlKey && !modifiers.metaKey)
       goesOn = send(element, 'keypress', character, modifiers);
     if (goesOn) {
-      if (fills) pivot.insert(element, name);
+      // A page may have moved the focus away while text was typed.
+      if (fills) isWritable(element) && pivot.insert(element, name);
       else defaultAction(element, character, modifiers);
     }
     send(document.activeElement || document.body, 'keyup', character, modifiers);

@@ -29,9 +29,16 @@
     return text.length > longest ? text.slice(0, longest - 1) + '…' : text;
   };
 
+  // Keeps both ends of what a field holds.
+  const cleanValue = (text) => {
+    text = text.replace(/\s+/g, ' ').trim();
+    const half = LONGEST_VALUE / 2;
+    return text.length > LONGEST_VALUE ? `${text.slice(0, half)} … ${text.slice(-half)}` : text;
+  };
+
   const roleOf = (element) => {
     const given = element.getAttribute('role');
-    if (given) return given;
+    if (given && given !== 'presentation' && given !== 'none') return given;
     const tag = element.tagName;
     if (tag === 'INPUT') return INPUT_ROLES[element.type] || 'textbox';
     if (tag === 'SELECT') return element.multiple ? 'listbox' : 'combobox';
@@ -49,7 +56,26 @@
     if (WIDGETS.has(element.getAttribute('role'))) return true;
     if (element.isContentEditable && !element.parentElement?.isContentEditable) return true;
     if (element.draggable && element.tagName !== 'IMG' && element.tagName !== 'A') return true;
+    // jQuery UI's marks of what can be dragged.
+    if (/\bui-(sortable|draggable)-handle\b/.test(element.getAttribute('class'))) return true;
     return pivot.hasHandler(element) || element.tabIndex >= 0;
+  };
+
+  // A label says its own words, not the options or the text of the field that it holds.
+  const labelText = (label) => {
+    if (!label.querySelector('select, textarea')) return label.textContent;
+    const copy = label.cloneNode(true);
+    for (const field of copy.querySelectorAll('select, textarea')) field.remove();
+    return copy.textContent;
+  };
+
+  // Tells whether an element holds more than its own short name.
+  const isGroup = (element) => {
+    if (/^(A|BUTTON|SUMMARY|LABEL|INPUT|SELECT|TEXTAREA|text)$/.test(element.tagName)) return false;
+    if (!element.childElementCount || element.isContentEditable) return false;
+    if (element.hasAttribute('aria-label')) return false;
+    const text = element.textContent.trim();
+    return !text || text.length > LONGEST_NAME || [...element.querySelectorAll('*')].some(isUsable);
   };
 
   const nameOf = (element) => {
@@ -63,7 +89,7 @@
     if (tag === 'INPUT' && /^(submit|button|reset)$/.test(element.type) && element.value)
       return clean(element.value, LONGEST_NAME);
     if (element.labels && element.labels.length)
-      return clean([...element.labels].map((label) => label.textContent).join(' '), LONGEST_NAME);
+      return clean([...element.labels].map(labelText).join(' '), LONGEST_NAME);
     const isField = /^(INPUT|SELECT|TEXTAREA)$/.test(tag) || element.isContentEditable;
     const text = isField || tag === 'svg' ? '' : clean(element.textContent, LONGEST_NAME);
     return (
@@ -78,7 +104,7 @@
 
   const handleOf = (element) => {
     const style = element.getAttribute('class');
-    return element.id ? '#' + element.id : style ? '.' + clean(style, 40).replace(/ /g, '.') : '';
+    return element.id ? '#' + element.id : style ? '.' + style.trim().split(/\s+/)[0] : '';
   };
 
   const hex = (colour) => {
@@ -108,9 +134,9 @@
     }
     if (tag === 'TEXTAREA' || (tag === 'INPUT' && !/^(submit|button|reset|image|checkbox|radio|file)$/
       .test(element.type)))
-      return element.value ? `value=${JSON.stringify(clean(element.value, LONGEST_VALUE))}` : '';
+      return element.value ? `value=${JSON.stringify(cleanValue(element.value))}` : '';
     if (element.isContentEditable)
-      return `value=${JSON.stringify(clean(element.textContent, LONGEST_VALUE))}`;
+      return `value=${JSON.stringify(cleanValue(element.textContent))}`;
     return '';
   };
 
@@ -207,14 +233,11 @@
       this.refs.push(element);
       const ref = this.refs.length;
       const role = roleOf(element);
-      const isField = /^(INPUT|SELECT|TEXTAREA)$/.test(element.tagName) || element.isContentEditable;
-      const isGroup =
-        !isField && !/^(A|BUTTON|SUMMARY|LABEL)$/.test(element.tagName) &&
-        element.childElementCount > 0 && element.tagName !== 'text';
-      if (isGroup && !element.hasAttribute('aria-label')) {
+      if (isGroup(element)) {
         const where = element instanceof SVGElement ? geometry(element) : '';
         const words = [`[${ref}]`, role, handleOf(element), where];
         this.put(words.filter(Boolean).join(' '), element);
+        if (where) this.flush();
         return false;
       }
       this.put(`[${ref}] ${role} ${describe(element)}`.trim(), element);

@@ -34,14 +34,17 @@
     return JSON.stringify(report(error, longest, probe));
   };
 
-  // Repeats turns; the observations in between only number the elements.
+  // Repeats a document's first look and the turns after it; the observations in between only number
+  // the elements.
   pivot.replay = (actions, longest, probe) => {
+    pivot.settle();
     for (const action of actions) {
+      pivot.observe(longest);
       attempt(action);
       pivot.settle();
-      pivot.observe(longest);
     }
-    return JSON.stringify(report(null, longest, probe));
+    const shown = report(null, longest, probe);
+    return JSON.stringify({ ...shown, digest: digest() });
   };
 
   const hash = (text) => {
@@ -111,11 +114,11 @@
   };
 
   // [what the agent's actions made of the page, and with clock and randomness]
-  pivot.digest = () => {
+  const digest = () => {
     const page = [visible(document), storageOf('localStorage'), storageOf('sessionStorage')];
     const { pathname, search, hash: place, protocol } = location;
     page.push(protocol === 'file:' ? place : pathname + search + place, String(getSelection()));
-    const digest = hash(JSON.stringify(page));
-    return JSON.stringify([digest, hash(JSON.stringify(pivot.clockState()))]);
+    return [hash(JSON.stringify(page)), hash(JSON.stringify(pivot.clockState()))];
   };
+  pivot.digest = () => JSON.stringify(digest());
 })();

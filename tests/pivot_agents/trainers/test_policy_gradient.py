@@ -11,7 +11,7 @@ from pivot_agents.trainers.policy_gradient import PolicyGradientConfig, PolicyGr
 from pivot_envs.errors import InfraError
 from wrappers import FunctionalReward, PivotResetWrapper
 
-CONFIG = PolicyGradientConfig(max_steps=20, learning_rate=3e-3)
+CONFIG = PolicyGradientConfig(max_steps=20, learning_rate=3e-3, seed=1)
 
 
 def test_end_to_end_training_learns_the_drill(drill):
