@@ -1,6 +1,7 @@
 """The audit: labels that are found by execution, and the scores of verifiers on them."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -49,7 +50,7 @@ def test_every_scripted_action_is_tried_once_and_the_same_for_a_seed(repair, piv
     assert len({action.text for action in actions}) == len(actions)
     assert actions == scripted_actions(pivot, repair, seed=0)
     kinds = {action.kind for action in actions}
-    assert {"demonstrated", "equivalent edit", "other reading", "wrong edit", "no call"} <= kinds
+    assert {"demonstrated", "equivalent edit", "other reading", "other edit", "no call"} <= kinds
 
 
 def labelled(state: State, is_good: bool, reward: float | None) -> LabelledAction:
@@ -94,11 +95,22 @@ def test_an_audit_of_one_task_runs_to_its_table(tmp_path, capsys) -> None:
         if kind.startswith(("no call", "unknown tool")):
             assert group["good"] == 0, kind
     assert kinds["equivalent edit at edit"]["good"] == kinds["equivalent edit at edit"]["actions"]
-    assert kinds["wrong edit at edit"]["good"] < kinds["wrong edit at edit"]["actions"]
-    # Nothing that is paid by the same effect is bad, and strict pays only the same call.
+    assert kinds["other edit at edit"]["good"] < kinds["other edit at edit"]["actions"]
+    # Strict pays the demonstrated call only, and that is good in every state that counts.
     assert scripted["verifiers"]["strict"]["paid_bad"] == 0
 
 
 def test_tasks_that_there_are_not_are_a_clear_error(tmp_path, capsys) -> None:
     assert main(["--tasks", str(tmp_path / "none.jsonl")]) == 1
     assert "none.jsonl" in " ".join(capsys.readouterr().out.split())
+
+
+def test_an_altered_edit_has_the_form_of_the_demonstrated_one(repair, pivot) -> None:
+    arguments = {"line": 142, "old": "ttype", "new": "parent"}
+    demonstration = json.dumps({"name": "edit", "arguments": arguments})
+    actions = scripted_actions(replace(pivot, demonstration=demonstration), repair, seed=0)
+    others = [json.loads(one.text)["arguments"] for one in actions if one.kind == "other edit"]
+    news = {
+        one["new"] for one in others if one.keys() == arguments.keys() and one["old"] == "ttype"
+    }
+    assert news - {"parent", "ttype"}
