@@ -10,7 +10,6 @@ from pivot_agents.web_expert.page import (
     clicks,
     drag,
     ordinal,
-    press,
     quoted,
     submit,
 )
@@ -127,7 +126,7 @@ def menu(goal: str, page: PageText, past: Sequence[ToolCall]) -> ToolCall:
     for name in reversed(names):
         wanted = page.named(name.strip(), "menuitem")
         if wanted:
-            return click(wanted) if name == names[-1] else press("ArrowRight")
+            return click(wanted)
     return submit(page)
 
 
@@ -147,9 +146,9 @@ def toolbar_menu(goal: str, page: PageText, past: Sequence[ToolCall]) -> ToolCal
 
 def ascending(goal: str, page: PageText, past: Sequence[ToolCall]) -> ToolCall:
     """Click the numbers from low to high."""
-    numbers = sorted((int(shape.text), shape.ref) for shape in page.shapes() if shape.ref)
-    left = [ref for _, ref in numbers if ref is not None]
-    return click(left[min(len(past), len(left) - 1)])
+    # After the first click the numbers are covered, in order.
+    refs = [shape.ref for shape in page.shapes() if shape.ref is not None]
+    return click(refs[0])
 
 
 def greatest(goal: str, page: PageText, past: Sequence[ToolCall]) -> ToolCall:
@@ -189,15 +188,15 @@ def coordinate(goal: str, page: PageText, past: Sequence[ToolCall]) -> ToolCall:
 
 def ticket(goal: str, page: PageText, past: Sequence[ToolCall]) -> ToolCall:
     """Book the cheapest or shortest flight."""
-    flights = []
+    by_price = "cheap" in goal or "expensive" in goal
+    flights: list[tuple[int, int]] = []
     for element in page.of("button"):
         price = int(re.sub(r"\D", "", element.name))
         hours = re.search(r"(\d+)h (\d+)m", page.lines[element.line - 1])
         minutes = int(hours[1]) * 60 + int(hours[2]) if hours else 10**6
-        flights.append((price, minutes, element))
-    column = 0 if "cheap" in goal or "expensive" in goal else 1
+        flights.append((price if by_price else minutes, element.ref))
     pick = max if "expensive" in goal or "longest" in goal else min
-    return click(pick(flights, key=lambda flight: flight[column])[2])
+    return click(pick(flights)[1])
 
 
 def named_shape(goal: str, page: PageText, past: Sequence[ToolCall]) -> ToolCall:

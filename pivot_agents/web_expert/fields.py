@@ -1,5 +1,6 @@
 """Skills of writing: forms, dates, sums, tables, searches."""
 
+import itertools
 import re
 from collections.abc import Sequence
 
@@ -18,8 +19,9 @@ from pivot_agents.web_expert.page import (
 from pivot_envs import ToolCall
 
 _MONTHS = (
-    "January February March April May June July August September October November December"
-).split()
+    *("January", "February", "March", "April", "May", "June"),
+    *("July", "August", "September", "October", "November", "December"),
+)
 _FIELDS = ("textbox", "spinbutton", "searchbox", "date", "time")
 
 
@@ -211,6 +213,9 @@ def dropdown(goal: str, page: PageText, past: Sequence[ToolCall]) -> ToolCall:
     """Choose from a list and click a button."""
     match = re.search(r"Choose (.*) from the dropdown", goal)
     chosen = page.of("combobox")[0]
+    item = page.named(match[1], "li") if match else None
+    if item:
+        return click(item)
     if match and chosen.value != match[1]:
         return ToolCall("select", {"ref": chosen.ref, "option": match[1]})
     wanted = page.named(quoted(goal)[0], "button")
@@ -229,7 +234,7 @@ def _bounds(page: PageText, past: Sequence[ToolCall]) -> tuple[int, int]:
     """Return what is left, as the order of earlier guesses tells: each halved the rest."""
     guesses = [int(call.arguments["text"]) for call in past if call.name == "fill"]
     low, high = 0, 9
-    for earlier, later in zip(guesses, guesses[1:], strict=False):
+    for earlier, later in itertools.pairwise(guesses):
         low, high = (earlier + 1, high) if later > earlier else (low, earlier - 1)
     hint = re.search(r"number is (higher|lower) than\s*(\d+)", "\n".join(page.lines))
     if hint and guesses and int(hint[2]) == guesses[-1]:
@@ -257,15 +262,12 @@ def movies(goal: str, page: PageText, past: Sequence[ToolCall]) -> ToolCall:
     match = re.search(r"for (.*) movies directed by (.*) from year (\d+)", goal)
     assert match is not None
     values = {"genre": match[1], "director": match[2], "year": match[3]}
-    wanted = []
-    for field in page.of("textbox"):
-        near = page.lines[field.line].lower()
-        near = (
-            near if re.search(r"genre|director|year", near) else page.lines[field.line - 1].lower()
-        )
-        name = next(name for name in values if name in near)
-        wanted.append((field, values[name]))
-    return _fill_all(page, wanted)
+    shown = "\n".join(page.lines).lower()
+    found = list(re.findall(r"\b(genre|director|year)\b", shown))
+    return _fill_all(
+        page,
+        [(field, values[name]) for field, name in zip(page.of("textbox"), found, strict=False)],
+    )
 
 
 def search(goal: str, page: PageText, past: Sequence[ToolCall]) -> ToolCall:

@@ -100,9 +100,10 @@ class PageText:
         for line in self.lines:
             for match in _SHAPE.finditer(line):
                 before = re.search(r"\[(\d+)\] $", line[: match.start()])
-                kind, text, colour, *numbers = match.groups()
+                kind, text, colour = match.groups()[:3]
+                x, y, width, height = (int(number) for number in match.groups()[3:])
                 ref = int(before[1]) if before else None
-                found.append(Shape(kind, text or "", colour or "", *map(int, numbers), ref))
+                found.append(Shape(kind, text or "", colour or "", x, y, width, height, ref))
         return found
 
 
