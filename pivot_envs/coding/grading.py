@@ -71,6 +71,7 @@ def grade(sandbox: Sandbox, task: CodingTask, workspace: Workspace, timeout_s: f
         return Verdict(named, len(named))
     except SnapshotError as error:
         raise SandboxError(f"the graded files cannot be put in place: {error}") from error
-    report = sandbox.run_tests(named, timeout_s=timeout_s)
+    # For each traceback pytest parses whole files, which can take longer than the tests.
+    report = sandbox.run_tests(named, timeout_s=timeout_s, options=("--tb=no",))
     failing = tuple(test for test in named if report.outcomes.get(test) != "passed")
     return Verdict(failing, len(named))
