@@ -56,6 +56,7 @@ class LivePage:
         """Wrap an open page; see ``open``."""
         self.page = page
         self.cdp = cdp
+        self.pointer: tuple[float, float] | None = None
         self._chrome = chrome
         self._profile = profile
         self._frame_id = ""

@@ -36,7 +36,7 @@ _SOURCE = re.compile(r"""(["'])(\.\./[\w./-]+\.(?:png|gif|jpg))\1""")
 _BUILT = re.compile(r"""'(\.\./[\w./-]+/)'\s*\+\s*([^;,()]+?)\s*\+\s*'(\.png|\.gif|\.jpg)'""")
 _HIDDEN = (
     '<meta charset="utf-8"><style>#reward-display, #click-canvas, #sync-task-cover '
-    "{display: none !important} #query {visibility: hidden !important}</style>"
+    "{display: none !important}</style>"
 )
 
 
