@@ -35,7 +35,7 @@ _SOURCE = re.compile(r"""(["'])(\.\./[\w./-]+\.(?:png|gif|jpg))\1""")
 # '../folder/' + name + '.png'
 _BUILT = re.compile(r"""'(\.\./[\w./-]+/)'\s*\+\s*([^;,()]+?)\s*\+\s*'(\.png|\.gif|\.jpg)'""")
 _HIDDEN = (
-    '<meta charset="utf-8"><style>#reward-display, #click-canvas, #sync-task-cover, #query '
+    '<meta charset="utf-8"><style>#reward-display, #click-canvas, #sync-task-cover '
     "{display: none !important}</style>"
 )
 
