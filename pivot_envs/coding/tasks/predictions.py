@@ -1,0 +1,93 @@
+"""Predictions, an agent's work as SWE-bench's harness reads it: one patch a task, one line each."""
+
+import json
+import tempfile
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from pivot_envs.coding.git import Commit, git, write_commits
+from pivot_envs.sandbox.base import FileEntry, SandboxState
+
+_LEFT_OUT = frozenset((".git", "__pycache__", ".pytest_cache"))
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """What a model did to an instance's repository."""
+
+    instance_id: str
+    model_name_or_path: str
+    model_patch: str
+    """Diff from the base commit, as git writes it; empty if nothing was changed."""
+
+    def as_line(self) -> str:
+        """Return the JSON line."""
+        return json.dumps(
+            {
+                "instance_id": self.instance_id,
+                "model_name_or_path": self.model_name_or_path,
+                "model_patch": self.model_patch,
+            }
+        )
+
+
+def write_predictions(path: str | Path, predictions: Iterable[Prediction]) -> None:
+    """Write a predictions file, as ``swebench.harness.run_evaluation`` takes it.
+
+    Raises:
+        OSError: The file cannot be written.
+    """
+    lines = [f"{prediction.as_line()}\n" for prediction in predictions]
+    Path(path).write_text("".join(lines), encoding="utf-8")
+
+
+def state_patch(
+    before: SandboxState, after: SandboxState, *, left_out: Collection[str] = ()
+) -> str:
+    """Return the diff from one state of a workspace to another, as git writes it.
+
+    Caches and the repository's own files are left out. A change of bytes that are no text is
+    there in git's binary form.
+
+    Args:
+        before: The workspace at the base commit.
+        after: The workspace as the agent left it.
+        left_out: Files whose changes do not count, such as the grader's tests.
+
+    Raises:
+        SourceError: There is no git, or it fails.
+    """
+    old, new = _entries(before, left_out), _entries(after, left_out)
+    changed = {path for path in old.keys() | new.keys() if old.get(path) != new.get(path)}
+    if not changed:
+        return ""
+    with tempfile.TemporaryDirectory(prefix="pivot-patch-") as folder:
+        commits = (_commit(before, old, changed), _commit(after, new, changed))
+        git_folder = Path(folder) / "changes.git"
+        ids = write_commits(git_folder, commits, branch="main")
+        options = ("--binary", "--no-renames", "--no-color", "--no-ext-diff", "--no-textconv")
+        patch = git(git_folder, "diff-tree", "-p", *options, *ids)
+    return patch.decode("utf-8", errors="surrogateescape")
+
+
+def _entries(state: SandboxState, left_out: Collection[str]) -> dict[str, FileEntry]:
+    """Return files and links by path; of a file's mode, git keeps only whether it is a program."""
+    entries = {}
+    for entry in state.files:
+        if entry.kind == "directory" or entry.path in left_out:
+            continue
+        if not _LEFT_OUT.intersection(entry.path.split("/")):
+            mode = 0o755 if entry.mode & 0o100 else 0o644
+            entries[entry.path] = FileEntry(entry.path, entry.kind, mode, entry.content)
+    return entries
+
+
+def _commit(state: SandboxState, entries: dict[str, FileEntry], changed: Collection[str]) -> Commit:
+    kept = [entry for path, entry in sorted(entries.items()) if path in changed]
+    return Commit(
+        message="state",
+        files={each.path: state.blobs[each.content] for each in kept if each.kind == "file"},
+        modes={each.path: each.mode for each in kept},
+        links={each.path: each.content for each in kept if each.kind == "symlink"},
+    )
