@@ -11,12 +11,11 @@ import re
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, NotRequired, TypedDict
+from typing import Annotated, Any
 
 import zstandard
-from pydantic import BeforeValidator, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, BeforeValidator, Field, ValidationError
 
 from pivot_envs.errors import TaskError
 
@@ -39,23 +38,22 @@ _Commit = Annotated[str, Field(pattern=r"^[0-9a-f]{7,64}$")]
 _Text = Annotated[str, Field(min_length=1)]
 
 
-class _Row(TypedDict):
+class _Row(BaseModel):
     """A row as it stands in a file; fields that are not named here are ignored."""
 
     instance_id: Annotated[str, Field(pattern=r"^[^\s\x00]+$")]
     repo: Annotated[str, Field(pattern=r"^[\w.-]+(/[\w.-]+)?$")]
-    base_commit: NotRequired[_Commit]
+    base_commit: _Commit | None = None
     problem_statement: _Text
     patch: _Text
-    test_patch: NotRequired[str]
-    FAIL_TO_PASS: Annotated[_Tests, Field(min_length=1)]
-    PASS_TO_PASS: _Tests
-    hints_text: NotRequired[str | None]
-    version: NotRequired[str | float | None]
-    environment_setup_commit: NotRequired[str | None]
-    created_at: NotRequired[Any]
-    image_name: NotRequired[str | None]
-    docker_image: NotRequired[str | None]
+    test_patch: str | None = None
+    fail_to_pass: Annotated[_Tests, Field(min_length=1, alias="FAIL_TO_PASS")]
+    pass_to_pass: Annotated[_Tests, Field(alias="PASS_TO_PASS")]
+    hints_text: str | None = None
+    version: str | float | None = None
+    environment_setup_commit: str | None = None
+    image_name: str | None = None
+    docker_image: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,35 +166,37 @@ def parse_row(value: Any) -> Instance:
         RowProblemError: A field is missing or has a wrong type.
     """
     try:
-        row = _row_adapter().validate_python(value)
+        row = _Row.model_validate(value)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         field = ".".join(map(str, first["loc"]))
         reason = first["msg"].removeprefix("Value error, ")
         if first["type"] == "missing":
             reason = f"is missing; a SWE-bench row needs {', '.join(_REQUIRED)}"
+        elif first["type"] == "model_type":
+            reason = f"expected a JSON object, got {type(value).__name__}"
         raise RowProblemError(field, reason) from error
-    repo, commit, is_bug = row["repo"], row.get("base_commit"), False
+    repo, commit, is_bug = row.repo, row.base_commit, False
     if commit is None:
         match = _SMITH_REPO.fullmatch(repo)
         if match is None:
             raise RowProblemError("base_commit", "is missing, and repo does not end in a commit")
         repo, commit, is_bug = f"{match['owner']}/{match['name']}", match["commit"], True
-    if not is_bug and "test_patch" not in row:
+    if not is_bug and row.test_patch is None:
         raise RowProblemError("test_patch", "is missing; it may be empty")
     return Instance(
-        instance_id=row["instance_id"],
+        instance_id=row.instance_id,
         repo=repo,
         base_commit=commit,
-        problem_statement=row["problem_statement"],
-        patch=row["patch"],
-        test_patch=row.get("test_patch") or "",
-        fail_to_pass=tuple(row["FAIL_TO_PASS"]),
-        pass_to_pass=tuple(row["PASS_TO_PASS"]),
-        hints_text=row.get("hints_text") or "",
-        version=str(row.get("version") or ""),
-        environment_setup_commit=row.get("environment_setup_commit") or "",
-        image=row.get("image_name") or row.get("docker_image") or "",
+        problem_statement=row.problem_statement,
+        patch=row.patch,
+        test_patch=row.test_patch or "",
+        fail_to_pass=tuple(row.fail_to_pass),
+        pass_to_pass=tuple(row.pass_to_pass),
+        hints_text=row.hints_text or "",
+        version=str(row.version or ""),
+        environment_setup_commit=row.environment_setup_commit or "",
+        image=row.image_name or row.docker_image or "",
         patch_is_bug=is_bug,
     )
 
@@ -205,11 +205,6 @@ _REQUIRED = (
     *("instance_id", "repo", "base_commit", "problem_statement", "patch", "test_patch"),
     *("FAIL_TO_PASS", "PASS_TO_PASS"),
 )
-
-
-@cache
-def _row_adapter() -> TypeAdapter[_Row]:
-    return TypeAdapter(_Row)
 
 
 def _rows(path: Path, text: str) -> Iterator[tuple[str, Any]]:
@@ -238,9 +233,14 @@ def _read_text(path: Path) -> str:
         if path.suffix == ".gz":
             content = gzip.decompress(content)
         elif path.suffix == ".zst":
-            content = zstandard.ZstdDecompressor().decompressobj().decompress(content)
+            frame = zstandard.ZstdDecompressor().decompressobj()
+            content = frame.decompress(content)
+            if not frame.eof:
+                raise EOFError("the file ends in the middle of its compressed data")
         return content.decode()
-    except (zstandard.ZstdError, zlib.error, EOFError, UnicodeDecodeError) as error:
+    except (
+        *(zstandard.ZstdError, zlib.error, gzip.BadGzipFile, EOFError, UnicodeDecodeError),
+    ) as error:
         raise TaskError(f"{path} is no readable SWE-bench file: {error}") from error
     except OSError as error:
         raise TaskError(f"cannot read {path}: {error.strerror or error}") from error
