@@ -9,7 +9,7 @@ import gzip
 import json
 import re
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -120,7 +120,9 @@ class InstanceFile:
     """What a file holds: the rows that can be used, and what is wrong with the others."""
 
     instances: tuple[Instance, ...]
-    problems: tuple[RowProblem, ...]
+    places: Mapping[str, str]
+    """File and line of each instance by its id, as problems name them."""
+    problems: tuple[RowProblem, ...] = ()
 
 
 def read_instances(path: str | Path) -> InstanceFile:
@@ -134,23 +136,25 @@ def read_instances(path: str | Path) -> InstanceFile:
     path = Path(path)
     text = _read_text(path)
     instances: dict[str, Instance] = {}
+    places: dict[str, str] = {}
     problems: list[RowProblem] = []
     for place, value in _rows(path, text):
         try:
             if isinstance(value, ValueError):
-                raise RowProblemError("", f"no JSON: {value}")
+                raise FieldError("", f"no JSON: {value}")
             instance = parse_row(value)
             if instance.instance_id in instances:
-                raise RowProblemError("instance_id", f"{instance.instance_id!r} occurs twice")
-        except RowProblemError as error:
+                raise FieldError("instance_id", f"{instance.instance_id!r} occurs twice")
+        except FieldError as error:
             problems.append(RowProblem(place, error.field, error.reason))
         else:
             instances[instance.instance_id] = instance
-    return InstanceFile(tuple(instances.values()), tuple(problems))
+            places[instance.instance_id] = place
+    return InstanceFile(tuple(instances.values()), places, tuple(problems))
 
 
-class RowProblemError(TaskError):
-    """A row cannot be used."""
+class FieldError(TaskError):
+    """A row cannot be used because of one of its fields."""
 
     def __init__(self, field: str, reason: str) -> None:
         """Say which field is at fault (none: the whole row) and why."""
@@ -163,7 +167,7 @@ def parse_row(value: Any) -> Instance:
     """Turn one decoded row into an instance.
 
     Raises:
-        RowProblemError: A field is missing or has a wrong type.
+        FieldError: A field is missing or has a wrong type.
     """
     try:
         row = _Row.model_validate(value)
@@ -175,15 +179,15 @@ def parse_row(value: Any) -> Instance:
             reason = f"is missing; a SWE-bench row needs {', '.join(_REQUIRED)}"
         elif first["type"] == "model_type":
             reason = f"expected a JSON object, got {type(value).__name__}"
-        raise RowProblemError(field, reason) from error
+        raise FieldError(field, reason) from error
     repo, commit, is_bug = row.repo, row.base_commit, False
     if commit is None:
         match = _SMITH_REPO.fullmatch(repo)
         if match is None:
-            raise RowProblemError("base_commit", "is missing, and repo does not end in a commit")
+            raise FieldError("base_commit", "is missing, and repo does not end in a commit")
         repo, commit, is_bug = f"{match['owner']}/{match['name']}", match["commit"], True
     if not is_bug and row.test_patch is None:
-        raise RowProblemError("test_patch", "is missing; it may be empty")
+        raise FieldError("test_patch", "is missing; it may be empty")
     return Instance(
         instance_id=row.instance_id,
         repo=repo,

@@ -9,7 +9,7 @@ reflogs, remotes and hooks of the clone would show the solution (SWE-bench issue
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
@@ -73,6 +73,22 @@ def find_repository(repositories: Path, repo: str) -> Path:
         f"{repositories} has no clone or bundle of {repo}; expected one of "
         f"{', '.join(candidates)}: git clone --mirror URL {repositories / candidates[-2]}"
     )
+
+
+def missing_commits(
+    path: Path, commits: Iterable[str], *, cache_dir: str | Path | None = None
+) -> set[str]:
+    """Return those of ``commits`` that a clone or bundle does not have.
+
+    Raises:
+        SourceError: There is no git, or no such repository.
+    """
+    git_folder = _git_folder(path) or _unpacked(path, cache_dir)
+    wanted = list(commits)
+    asked = "".join(f"{commit}^{{commit}}\n" for commit in wanted).encode()
+    answers = git(git_folder, "cat-file", "--batch-check=%(objecttype)", stdin=asked)
+    found = zip(wanted, answers.splitlines(), strict=True)
+    return {commit for commit, answer in found if answer != b"commit"}
 
 
 def check_out(
