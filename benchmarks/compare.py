@@ -27,7 +27,7 @@ from benchmarks.run_directory import RunDirectory, fingerprint
 from benchmarks.study import Study, collect_demonstrations, progress_bars
 from benchmarks.summary import summarise
 from pivot_agents.llm import LLMPolicy
-from pivot_envs.coding.task import default_tasks_path, read_tasks
+from pivot_envs.coding.task_file import default_tasks_path, read_tasks
 from pivot_envs.errors import PivotError
 
 INTERRUPTED = 130

@@ -18,11 +18,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pivot_envs import Message
-from pivot_envs.coding.task import Mutation
+from pivot_envs.coding.gold import Mutation, apply_mutation
 from pivot_envs.coding.tasks.mutations import SourceFunction
 from pivot_envs.coding.tasks.mutations import find_functions as find_mutations
 from pivot_envs.coding.tasks.splits import is_unseen, split_of
-from pivot_envs.coding.workspace import Workspace, apply_mutation
+from pivot_envs.coding.workspace import Workspace
 
 OBSERVATION_SHARE = 0.25
 """Share of the tokens that the environment wrote that count in the loss."""
@@ -90,7 +90,7 @@ def is_for_pretraining(package: str, function: str, mutation: Mutation) -> bool:
 
 def package_code(workspace: Workspace) -> Iterator[Code]:
     """Read a release's files without the functions and mutations that are held out."""
-    package = workspace.source.name
+    package = workspace.name
     for path in workspace.package_paths():
         text = workspace.text(path)
         functions = []

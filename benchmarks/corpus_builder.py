@@ -155,7 +155,7 @@ def build_episodes(folder: Path, tasks_path: str | None, seed: int) -> None:
     tokenizer = AutoTokenizer.from_pretrained(folder / "tokenizer")
     tasks = TaskSet(tasks_path, split="train")
     every = (tasks[task_id] for task_id in tasks.ids)
-    train = [t for t in every if is_for_pretraining(t.package, t.function, t.mutation)]
+    train = [t for t in every if is_for_pretraining(t.package, t.bug.function, t.bug.mutation)]
     records = _record_runs(folder, tasks_path, train, seed)
     episodes = _episodes(tasks_path, train, records, seed)
     rows = _short(encode_row(tokenizer, each.messages, each.wrong) for each in episodes)
@@ -280,7 +280,7 @@ def _tokenizer_texts(
             if span is not None:
                 yield from [show_function(code.text, span)] * repeats
     for workspace in workspaces:
-        for path, content in workspace.source.files.items():
+        for path, content in workspace.files.items():
             if "test_" in path and path.endswith(".py"):
                 yield content.decode("utf-8", errors="replace")
     for _ in range(600):

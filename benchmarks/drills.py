@@ -14,10 +14,9 @@ from benchmarks.corpus import Code
 from benchmarks.slips import draw_slips
 from pivot_agents.expert import edit_call
 from pivot_envs import Message, ToolCall
-from pivot_envs.coding.task import Mutation
+from pivot_envs.coding.gold import Mutation, apply_mutation, revert_mutation
 from pivot_envs.coding.tasks.mutations import SourceFunction
 from pivot_envs.coding.view import FunctionSpan, find_function, show_function, shown_lines
-from pivot_envs.coding.workspace import apply_mutation, revert_mutation
 from pivot_envs.drill import MAX_SIZE, WORDS, DrillTask
 
 MAX_BUGS = 5

@@ -143,9 +143,10 @@ def draw_tasks(tasks: Iterable[CodingTask], protocol: Protocol) -> TaskDraw:
     """
     pools: dict[str, list[str]] = {"train": [], "test": [], "unseen": []}
     for task in tasks:
-        if task.lines > protocol.max_lines:
+        bug = task.bug
+        if bug.lines > protocol.max_lines:
             continue
-        if task.split == "train" and is_for_pretraining(task.package, task.function, task.mutation):
+        if task.split == "train" and is_for_pretraining(task.package, bug.function, bug.mutation):
             continue
         pools[task.split].append(task.task_id)
     for name, pool in pools.items():

@@ -16,7 +16,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from pivot_envs.coding.source import fetch_source
-from pivot_envs.coding.task import CodingTask, read_tasks, write_tasks
+from pivot_envs.coding.task import CodingTask
+from pivot_envs.coding.task_file import read_tasks, write_tasks
 from pivot_envs.coding.tasks.builder import BuildConfig, build_tasks
 from pivot_envs.coding.tasks.builder import Progress as ReportProgress
 from pivot_envs.coding.tasks.splits import assign_splits
@@ -75,12 +76,12 @@ def validate(file: tyro.conf.Positional[Path], /, workers: int = 2) -> None:
             tasks, workers=workers, cache_dir=_cache_dir(), progress=progress
         )
     table = Table("package", "tasks", "oracle", "no-op")
-    by_package = Counter(f"{task.package} {task.version}" for task in tasks)
+    by_package = Counter(task.title() for task in tasks)
     for package, count in by_package.items():
         rewards = [
             (validation.oracle, validation.no_op)
             for task, validation in zip(tasks, validations, strict=True)
-            if f"{task.package} {task.version}" == package
+            if task.title() == package
         ]
         oracle, no_op = (sum(column) / count for column in zip(*rewards, strict=True))
         table.add_row(package, str(count), f"{oracle:.4f}", f"{no_op:.4f}")
@@ -101,9 +102,9 @@ def show(file: tyro.conf.Positional[Path], /, task_id: str | None = None) -> Non
     if task_id is None:
         table = Table("task", "split", "operator", "mutation", "fail", "pass")
         for task in tasks.values():
-            change = escape(f"{task.mutation.original} → {task.mutation.mutated}")
+            change = escape(f"{task.bug.mutation.original} → {task.bug.mutation.mutated}")
             counts = (str(len(task.fail_to_pass)), str(len(task.pass_to_pass)))
-            table.add_row(task.task_id, task.split, task.mutation.operator, change, *counts)
+            table.add_row(task.task_id, task.split, task.bug.mutation.operator, change, *counts)
         _OUT.print(table)
         _OUT.print(_split_counts(tuple(tasks.values())))
     elif task_id in tasks:

@@ -9,6 +9,7 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from email.parser import HeaderParser
 from pathlib import Path, PurePosixPath
 
 from filelock import FileLock
@@ -20,6 +21,7 @@ from pivot_envs.coding.index import Download, download_release, read_pip_setting
 from pivot_envs.errors import SourceError
 
 _MAX_BYTES = 64 * 2**20
+_MAX_LICENCE = 60
 _CONFIGURATION = frozenset(
     ["conftest.py", "pyproject.toml", "pytest.ini", "setup.cfg", "setup.py", "tox.ini"]
 )
@@ -43,6 +45,8 @@ class PackageSource:
     """The package's own folders and modules."""
     test_dirs: tuple[str, ...]
     """Folders with tests, and test files that lie elsewhere."""
+    licence: str = ""
+    """As the release's metadata says it; empty if it does not."""
 
 
 def fetch_source(
@@ -116,6 +120,7 @@ def unpack_release(name: str, release: Download) -> PackageSource:
         modes={path: members[path][1] for path in kept},
         package_dirs=package_dirs,
         test_dirs=test_dirs,
+        licence=_licence(members.get("PKG-INFO", (b"", 0))[0]),
     )
 
 
@@ -198,6 +203,17 @@ def _test_dirs(paths: Mapping[str, object]) -> tuple[str, ...]:
         depth = next((i for i, part in enumerate(parts) if part in ("tests", "test")), None)
         places.add(path if depth is None else "/".join(parts[: depth + 1]))
     return tuple(sorted(places))
+
+
+def _licence(metadata: bytes) -> str:
+    """Return the licence of core metadata: an SPDX expression where there is one."""
+    fields = HeaderParser().parsestr(metadata.decode("utf-8", errors="replace"))
+    classifiers = (value.split(" :: ") for value in fields.get_all("Classifier", []))
+    names = [parts[-1] for parts in classifiers if parts[0] == "License"]
+    free_text = (fields.get("License") or "").strip()
+    is_name = 0 < len(free_text) < _MAX_LICENCE and "\n" not in free_text
+    known = fields.get("License-Expression") or (free_text if is_name else "") or "; ".join(names)
+    return "" if known == "UNKNOWN" else known.strip()
 
 
 def _lies_in(path: str, places: tuple[str, ...]) -> bool:

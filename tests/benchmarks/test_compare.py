@@ -11,7 +11,7 @@ from rich.console import Console
 from benchmarks.compare import INTERRUPTED, compare, main
 from benchmarks.protocol import PRESETS, draw_tasks
 from pivot_agents.tiny import tiny_model, train_tokenizer
-from pivot_envs.coding.task import default_tasks_path, read_tasks
+from pivot_envs.coding.task_file import default_tasks_path, read_tasks
 from pivot_envs.errors import RecordError
 
 MICRO = replace(

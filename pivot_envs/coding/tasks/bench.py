@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from pivot_envs.coding.task import Mutation
-from pivot_envs.coding.workspace import Workspace, apply_mutation
+from pivot_envs.coding.gold import Mutation, apply_mutation
+from pivot_envs.coding.workspace import Workspace
 from pivot_envs.sandbox.base import Sandbox, TestReport
 
 

@@ -13,8 +13,9 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from queue import SimpleQueue
 
+from pivot_envs.coding.gold import Bug, Mutation
 from pivot_envs.coding.source import PackageSource
-from pivot_envs.coding.task import CodingTask, Mutation
+from pivot_envs.coding.task import CodingTask, Difficulty, Release
 from pivot_envs.coding.tasks.bench import MutantBench
 from pivot_envs.coding.tasks.coverage import SuiteRecord, record_suite
 from pivot_envs.coding.tasks.issue import write_issue
@@ -67,6 +68,7 @@ class BuildReport:
 class _Job:
     """One function to mutate, with everything that it takes."""
 
+    source: PackageSource
     workspace: Workspace
     function: SourceFunction
     record: SuiteRecord
@@ -106,7 +108,7 @@ def build_tasks(
     workspace = Workspace.of(source)
     with make_sandbox() as sandbox:
         record = record_suite(sandbox, workspace)
-    jobs = _jobs(workspace, record, config)
+    jobs = _jobs(source, workspace, record, config)
     results: dict[int, tuple[list[CodingTask], Counter[str]]] = {}
     deadline = math.inf if config.time_budget_s is None else started + config.time_budget_s
     with open_benches(workspace, config.workers, make_sandbox) as benches:
@@ -150,15 +152,16 @@ def run_all(
             raise
 
 
-def _jobs(workspace: Workspace, record: SuiteRecord, config: BuildConfig) -> list[_Job]:
+def _jobs(
+    source: PackageSource, workspace: Workspace, record: SuiteRecord, config: BuildConfig
+) -> list[_Job]:
     jobs = []
     for path in workspace.package_paths():
         for function in find_functions(path, workspace.text(path), max_lines=config.max_lines):
             tests = record.covering_tests(function, limit=config.max_tests)
             if tests and function.mutations:
-                jobs.append(
-                    _Job(workspace, function, record, tests, config.per_function, config.seed)
-                )
+                parts = (source, workspace, function, record, tests)
+                jobs.append(_Job(*parts, config.per_function, config.seed))
     return jobs
 
 
@@ -254,7 +257,7 @@ def _task(
     passing: Sequence[str],
     output: str,
 ) -> CodingTask:
-    source, function = job.workspace.source, job.function
+    source, function = job.source, job.function
     canonical = json.dumps(asdict(mutation), sort_keys=True).encode()
     digest = hashlib.sha256(canonical).hexdigest()[:8]
     module = function.path.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
@@ -262,15 +265,13 @@ def _task(
         module = module.removeprefix(f"{top}.")
     return CodingTask(
         task_id=f"{source.name}-{source.version}/{module}.{function.name}/{digest}",
-        package=source.name,
-        version=source.version,
-        source_sha256=source.sha256,
-        function=f"{function.path}::{function.name}",
-        lines=function.body_lines,
-        mutation=mutation,
         issue=write_issue(job.workspace, mutation, failing, output),
+        origin=Release(source.name, source.version, source.sha256),
+        gold=Bug((mutation,), (f"{function.path}::{function.name}",), function.body_lines),
         fail_to_pass=tuple(failing),
         pass_to_pass=tuple(passing),
         suspects=job.record.suspects(job.workspace, failing, limit=_MAX_SUSPECTS),
-        split="train",
+        licence=source.licence,
+        provenance=f"mutation of the source release {source.name} {source.version}",
+        difficulty=Difficulty(files=1, lines=1, tests=len(failing)),
     )

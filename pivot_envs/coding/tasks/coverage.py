@@ -122,7 +122,7 @@ def _run(
     plugin = files("pivot_envs.coding.tasks") / "recorder.py"
     sandbox.write_file(f"{_PLUGIN}.py", plugin.read_bytes())
     sandbox.write_file(RECORD, json.dumps(orders).encode())
-    places = " ".join(workspace.source.test_dirs)
+    places = " ".join(workspace.test_dirs)
     command = f"python -m pytest -q --tb=line -p no:cacheprovider -p {_PLUGIN} {places}"
     result = sandbox.run(command, timeout_s=timeout_s)
     record: dict[str, Any] = json.loads(sandbox.read_file(RECORD))
@@ -144,7 +144,7 @@ def _function_at(source: str, line: int) -> str | None:
 
 
 def _title(workspace: Workspace) -> str:
-    return f"{workspace.source.name} {workspace.source.version}"
+    return workspace.title
 
 
 def _telling_name(name: str) -> str:

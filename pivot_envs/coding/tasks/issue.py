@@ -3,7 +3,7 @@
 import re
 from collections.abc import Sequence
 
-from pivot_envs.coding.task import Mutation
+from pivot_envs.coding.gold import Mutation
 from pivot_envs.coding.workspace import Workspace
 
 _HEADER = re.compile(r"^_{3,} (.+?) _{3,}$")
@@ -31,7 +31,7 @@ def write_issue(
     count = "1 test fails" if len(failing) == 1 else f"{len(failing)} tests fail"
     if len(failing) == mutation.line:
         count = "Tests fail"
-    title = f"{workspace.source.name} {workspace.source.version}: {count}."
+    title = f"{workspace.title}: {count}."
     block = _failure(output, failing[0])
     statement, error = _statement(block, workspace), _error(block)
     line = workspace.text(mutation.path).split("\n")[mutation.line - 1]

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import libcst as cst
 from libcst.metadata import CodeRange, MetadataWrapper, PositionProvider
 
-from pivot_envs.coding.task import Mutation
+from pivot_envs.coding.gold import Mutation
 from pivot_envs.coding.tasks.operators import Edit, EditVisitor, Names
 from pivot_envs.errors import SourceError
 

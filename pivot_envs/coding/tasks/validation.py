@@ -7,8 +7,9 @@ from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
 
+from pivot_envs.coding.gold import apply_mutation, revert_mutation
 from pivot_envs.coding.source import fetch_source
-from pivot_envs.coding.task import CodingTask
+from pivot_envs.coding.task import CodingTask, Release
 from pivot_envs.coding.tasks.bench import MutantBench
 from pivot_envs.coding.tasks.builder import (
     Progress,
@@ -16,7 +17,7 @@ from pivot_envs.coding.tasks.builder import (
     open_benches,
     run_all,
 )
-from pivot_envs.coding.workspace import Workspace, apply_mutation, revert_mutation
+from pivot_envs.coding.workspace import Workspace
 from pivot_envs.sandbox.base import Sandbox
 
 _ORACLE_TIMEOUT_S = 60.0
@@ -63,7 +64,10 @@ def validate_tasks(
     releases: defaultdict[tuple[str, str, str], defaultdict[str, list[CodingTask]]]
     releases = defaultdict(lambda: defaultdict(list))
     for task in tasks:
-        releases[task.package, task.version, task.source_sha256][task.function].append(task)
+        assert isinstance(task.origin, Release)
+        origin = task.origin
+        key = (origin.package, origin.version, origin.sha256)
+        releases[key][task.bug.function].append(task)
     total = sum(map(len, releases.values()))
     found: dict[str, Validation] = {}
     done = 0
@@ -101,10 +105,11 @@ def _validate(bench: MutantBench, tasks: Sequence[CodingTask]) -> list[Validatio
     repaired = bench.run(None, tuple(named), timeout_s=_ORACLE_TIMEOUT_S).outcomes
     validations = []
     for task in tasks:
-        text = bench.workspace.text(task.mutation.path)
-        is_inverse = revert_mutation(apply_mutation(text, task.mutation), task.mutation) == text
+        mutation = task.bug.mutation
+        text = bench.workspace.text(mutation.path)
+        is_inverse = revert_mutation(apply_mutation(text, mutation), mutation) == text
         tests = (*task.fail_to_pass, *task.pass_to_pass)
-        buggy = bench.run(task.mutation, tests, timeout_s=_NO_OP_TIMEOUT_S).outcomes
+        buggy = bench.run(mutation, tests, timeout_s=_NO_OP_TIMEOUT_S).outcomes
         oracle = is_inverse and all(repaired.get(test) == "passed" for test in tests)
         no_op = all(buggy.get(test) == "passed" for test in tests)
         validations.append(Validation(task.task_id, float(oracle), float(no_op)))

@@ -6,8 +6,10 @@ from pathlib import Path
 import pytest
 
 from pivot_envs.coding.env import CodingEnv
+from pivot_envs.coding.gold import Bug, Mutation
 from pivot_envs.coding.source import PackageSource, fetch_source
-from pivot_envs.coding.task import CodingTask, Mutation, write_tasks
+from pivot_envs.coding.task import CodingTask, Release
+from pivot_envs.coding.task_file import write_tasks
 from pivot_envs.coding.taskset import TaskSet
 from pivot_envs.errors import SandboxUnavailableError, SourceError
 
@@ -113,12 +115,8 @@ def _tiny_task(name: str, source: PackageSource, mutation: Mutation, failing: st
     passing = [test for test in (*tests, "CounterTests::test_add") if test != failing]
     return CodingTask(
         task_id=f"tiny-1.0/{name}",
-        package="tiny",
-        version="1.0",
-        source_sha256=source.sha256,
-        function=f"tiny.py::{name}",
-        lines=5,
-        mutation=mutation,
+        origin=Release("tiny", "1.0", source.sha256),
+        gold=Bug((mutation,), (f"tiny.py::{name}",), 5),
         issue=f"tiny 1.0: 1 test fails.\ntests/test_tiny.py::{failing}\nE AssertionError",
         fail_to_pass=(f"tests/test_tiny.py::{failing}",),
         pass_to_pass=tuple(f"tests/test_tiny.py::{test}" for test in passing),

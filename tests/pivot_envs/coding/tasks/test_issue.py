@@ -1,8 +1,8 @@
 import dataclasses
 from collections.abc import Sequence
 
+from pivot_envs.coding.gold import Mutation
 from pivot_envs.coding.source import PackageSource
-from pivot_envs.coding.task import Mutation
 from pivot_envs.coding.tasks.issue import write_issue
 from pivot_envs.coding.workspace import Workspace
 
