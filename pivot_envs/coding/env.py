@@ -73,7 +73,8 @@ class CodingEnv(PivotEnv):
             command_timeout_s: Seconds after which a command's process tree is killed.
             render_mode: ``human`` prints, ``ansi`` returns text, ``rgb_array`` draws a terminal.
             sandbox: ``embedded`` or ``docker``.
-            image: Docker image; by default what ``python -m pivot_envs.sandbox build-image`` makes.
+            image: Docker image; by default the one that a task names, and else what
+                ``python -m pivot_envs.sandbox build-image`` makes.
             limits: What commands may use, as far as it differs from ``sandbox.limits.Limits``.
             spare_boxes: Docker boxes kept ready for resets; environments of a process share them.
             unsafe: Go on without isolation where the machine allows none.
@@ -90,6 +91,7 @@ class CodingEnv(PivotEnv):
         self._max_output_chars = max_output_chars
         self._command_timeout_s = command_timeout_s
         self._choice = SandboxChoice.of(sandbox, image, limits, spare_boxes, unsafe)
+        self._box_choice = self._choice
         self._sandbox = self._make_sandbox(self._choice)
         self._terminal = Terminal()
         self._hint = ""
@@ -145,12 +147,20 @@ class CodingEnv(PivotEnv):
         elif task_id not in self._tasks:
             raise ValueError(f"unknown task_id {task_id!r}; env.unwrapped.task_ids lists them")
         task = self._tasks[task_id]
+        self._choose_box(task)
         self._sandbox.set_limits(self._choice.limits)
         self._load_sandbox(self._tasks.workspace(task).start_state(task))
         self._hint = task.issue
         self._viewed_path = None
         self._places = []
         return task_id, task.issue
+
+    def _choose_box(self, task: CodingTask) -> None:
+        """Go over to a box of the task's own image, unless one was given to the environment."""
+        choice = self._choice.with_image(task.environment.image)
+        if choice != self._box_choice:
+            self._sandbox.close()
+            self._sandbox, self._box_choice = self._make_sandbox(choice), choice
 
     def _load_sandbox(self, state: SandboxState) -> None:
         """Put a state into the box, starting it or replacing one that died."""
@@ -280,6 +290,7 @@ class CodingEnv(PivotEnv):
         return state, saved.blobs
 
     def _load(self, task_id: str, state: Mapping[str, Any], blobs: Mapping[str, bytes]) -> None:
+        self._choose_box(self._tasks[task_id])
         self._sandbox.set_limits(self._choice.limits.restored(state.get("limits")))
         files = tuple(FileEntry(*entry) for entry in state["files"])
         self._load_sandbox(SandboxState(files=files, shell=state["shell"], blobs=blobs))

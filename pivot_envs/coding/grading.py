@@ -1,6 +1,7 @@
 """The grader: puts its own copy of the tests back and runs the named ones in a fresh process."""
 
 import re
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
@@ -31,7 +32,10 @@ class Verdict:
 
 
 def graded_state(
-    state: SandboxState, workspace: Workspace, graders: SandboxState | None = None
+    state: SandboxState,
+    workspace: Workspace,
+    graders: SandboxState | None = None,
+    graders_paths: Collection[str] = (),
 ) -> SandboxState:
     """Return ``state`` with everything that can steer a test run taken from the grader's files.
 
@@ -43,12 +47,14 @@ def graded_state(
         state: The agent's files.
         workspace: What the agent began from, without a bug.
         graders: The grader's files; by default the workspace's own.
+        graders_paths: Files that are the grader's wherever they lie.
     """
     graders = workspace.state if graders is None else graders
 
     def is_agents(path: str) -> bool:
         in_package = workspace.owns(path) and not workspace.is_test(path)
-        return in_package and not _STEERS_TESTS.search(path)
+        is_graders = path in graders_paths or _STEERS_TESTS.search(path)
+        return in_package and not is_graders
 
     entries = {entry.path: entry for entry in state.files if is_agents(entry.path)}
     for entry in graders.files:
@@ -82,13 +88,32 @@ def grade(sandbox: Sandbox, task: CodingTask, workspace: Workspace, timeout_s: f
     named = task.named_tests()
     graders = workspace.graders_state(task)
     try:
-        sandbox.load(graded_state(sandbox.save(), workspace, graders))
+        sandbox.load(graded_state(sandbox.save(), workspace, graders, task.test_paths()))
     except UnsavableError:
         return Verdict(named, len(named))
     except SnapshotError as error:
         raise SandboxError(f"the graded files cannot be put in place: {error}") from error
     environment = task.environment
     limit_s = timeout_s if environment.timeout_s is None else environment.timeout_s
-    report = sandbox.run_tests(named, timeout_s=limit_s, options=environment.options)
-    failing = tuple(test for test in named if report.outcomes.get(test) != "passed")
+    tests = tuple(dict.fromkeys(map(_runnable, named)))
+    report = sandbox.run_tests(tests, timeout_s=limit_s, options=environment.options)
+    failing = tuple(test for test in named if not _passed(test, report.outcomes))
     return Verdict(failing, len(named))
+
+
+def _runnable(test: str) -> str:
+    """Return the id to run for a named test.
+
+    SWE-bench cuts ids at the first space, which may lie inside of a test's parameters; such a test
+    is run with all of its parameters.
+    """
+    is_cut = "[" in test and not test.endswith("]")
+    return test.partition("[")[0] if is_cut else test
+
+
+def _passed(test: str, outcomes: Mapping[str, str]) -> bool:
+    """Tell whether a named test passed; of a cut one, everything that was cut to its name."""
+    if _runnable(test) == test:
+        return outcomes.get(test) == "passed"
+    found = [outcome for name, outcome in outcomes.items() if name.partition(" ")[0] == test]
+    return bool(found) and all(outcome == "passed" for outcome in found)

@@ -7,7 +7,7 @@ import re
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from email.parser import HeaderParser
 from pathlib import Path, PurePosixPath
@@ -104,7 +104,7 @@ def unpack_release(name: str, release: Download) -> PackageSource:
     package_dirs = _package_dirs(name, members)
     if not package_dirs:
         raise SourceError(f"{title} has no pure-Python package at its root or in src/")
-    test_dirs = _test_dirs(members)
+    test_dirs = find_test_dirs(members)
     if not test_dirs:
         raise SourceError(f"{title} has no tests: no test_*.py; choose a release that ships them")
     kept = [
@@ -194,7 +194,8 @@ def _package_dirs(name: str, paths: Mapping[str, object]) -> tuple[str, ...]:
     return tuple(sorted(named or folders or modules))
 
 
-def _test_dirs(paths: Mapping[str, object]) -> tuple[str, ...]:
+def find_test_dirs(paths: Iterable[str]) -> tuple[str, ...]:
+    """Return the folders among ``paths`` that hold tests, and test files that lie elsewhere."""
     places: set[str] = set()
     for path in paths:
         parts = path.split("/")

@@ -15,7 +15,7 @@ from pivot_envs.coding.task_file import SUFFIXES, LoadedTasks, load_tasks
 from pivot_envs.coding.workspace import Workspace
 from pivot_envs.errors import PivotError, TaskError
 
-KINDS: Mapping[str, str] = {}
+KINDS: Mapping[str, str] = {"swebench": "pivot_envs.coding.tasks.swebench:SweBench"}
 """Kind of a spec to the class that reads its argument, as ``module:Class``."""
 
 

@@ -1,7 +1,7 @@
 """SandboxChoice, which kind of box an environment uses, and how it is set up."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pivot_envs.sandbox.base import Sandbox
@@ -60,6 +60,12 @@ class SandboxChoice:
             )
         if self.unsafe and self.name != "embedded":
             raise ValueError(f"unsafe=True is for embedded boxes, not for sandbox={self.name!r}")
+
+    def with_image(self, image: str | None) -> "SandboxChoice":
+        """Return the same choice with a task's own image, if it is Docker's and names none."""
+        if self.name != "docker" or self.image is not None or image is None:
+            return self
+        return replace(self, image=image)
 
     def make(self) -> Sandbox:
         """Return such a box, which is not started yet.

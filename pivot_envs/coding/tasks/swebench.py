@@ -155,9 +155,7 @@ def _changed_paths(field: str, diff: str) -> tuple[str, ...]:
         raise FieldError(field, str(error)) from error
 
 
-def _pytest_names(
-    field: str, tests: Iterable[str], test_files: tuple[str, ...]
-) -> tuple[str, ...]:
+def _pytest_names(field: str, tests: Iterable[str], test_files: tuple[str, ...]) -> tuple[str, ...]:
     names: dict[str, None] = {}
     for number, test in enumerate(tests):
         name = pytest_name(test, test_files)
