@@ -72,6 +72,24 @@ def fetch_source(
             tests or no Python package.
     """
     name = canonicalize_name(name)
+    release = fetch_release(name, version, cache_dir=cache_dir)
+    if sha256 not in (None, release.sha256):
+        raise SourceError(
+            f"{name} {release.version}: expected a release with SHA-256 {sha256}, "
+            f"got {release.sha256}; it was made from another archive"
+        )
+    return unpack_release(name, release)
+
+
+def fetch_release(
+    name: str, version: str | None = None, *, cache_dir: str | Path | None = None
+) -> Download:
+    """Fetch the archive of a source release, from the cache if it is there.
+
+    Raises:
+        SourceError: The release cannot be fetched or kept.
+    """
+    name = canonicalize_name(name)
     folder = Path(cache_dir or user_cache_dir("pivotrl")) / "sources"
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -82,12 +100,7 @@ def fetch_source(
                 _keep(folder, name, release)
     except OSError as error:
         raise SourceError(f"cannot keep source releases in {folder}: {error}") from error
-    if sha256 not in (None, release.sha256):
-        raise SourceError(
-            f"{name} {release.version}: expected a release with SHA-256 {sha256}, "
-            f"got {release.sha256}; it was made from another archive"
-        )
-    return unpack_release(name, release)
+    return release
 
 
 def unpack_release(name: str, release: Download) -> PackageSource:

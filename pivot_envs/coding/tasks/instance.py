@@ -5,18 +5,16 @@ The fields are those of SWE-bench (Jimenez et al., arXiv:2310.06770), which SWE-
 ``test_patch``: the repository's name ends in the commit, and ``patch`` puts the bug in.
 """
 
-import gzip
 import json
 import re
-import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-import zstandard
 from pydantic import BaseModel, BeforeValidator, Field, ValidationError
 
+from pivot_envs.coding.task_file import read_text
 from pivot_envs.errors import TaskError
 
 _SMITH_REPO = re.compile(r"(?:[^/]+/)?(?P<owner>.+?)__(?P<name>.+)\.(?P<commit>[0-9a-f]{7,40})")
@@ -134,11 +132,11 @@ def read_instances(path: str | Path) -> InstanceFile:
         TaskError: The file cannot be read, or is neither JSON Lines nor a JSON list.
     """
     path = Path(path)
-    text = _read_text(path)
+    text = read_text(path)
     instances: dict[str, Instance] = {}
     places: dict[str, str] = {}
     problems: list[RowProblem] = []
-    for place, value in _rows(path, text):
+    for place, value in json_rows(path, text):
         try:
             if isinstance(value, ValueError):
                 raise FieldError("", f"no JSON: {value}")
@@ -151,6 +149,16 @@ def read_instances(path: str | Path) -> InstanceFile:
             instances[instance.instance_id] = instance
             places[instance.instance_id] = place
     return InstanceFile(tuple(instances.values()), places, tuple(problems))
+
+
+def write_instances(path: str | Path, instances: Iterable[Instance]) -> None:
+    """Write a SWE-bench file, one row a line.
+
+    Raises:
+        OSError: The file cannot be written.
+    """
+    lines = [f"{json.dumps(instance.as_row())}\n" for instance in instances]
+    Path(path).write_text("".join(lines), encoding="utf-8")
 
 
 class FieldError(TaskError):
@@ -211,8 +219,14 @@ _REQUIRED = (
 )
 
 
-def _rows(path: Path, text: str) -> Iterator[tuple[str, Any]]:
-    """Yield each row's place and value; a ValueError where a line is no JSON."""
+def json_rows(path: Path, text: str) -> Iterator[tuple[str, Any]]:
+    """Yield place and value of each row of JSON Lines or of a JSON list.
+
+    The value of a line that is no JSON is a ValueError.
+
+    Raises:
+        TaskError: The text begins like a JSON list and is none.
+    """
     if text.lstrip()[:1] == "[":
         try:
             rows = json.loads(text)
@@ -229,22 +243,3 @@ def _rows(path: Path, text: str) -> Iterator[tuple[str, Any]]:
         except ValueError as error:
             row = ValueError(_UNPRINTABLE.sub(" ", f"{error}; it reads {line!r:.60}"))
         yield f"{path}, line {number}", row
-
-
-def _read_text(path: Path) -> str:
-    try:
-        content = path.read_bytes()
-        if path.suffix == ".gz":
-            content = gzip.decompress(content)
-        elif path.suffix == ".zst":
-            frame = zstandard.ZstdDecompressor().decompressobj()
-            content = frame.decompress(content)
-            if not frame.eof:
-                raise EOFError("the file ends in the middle of its compressed data")
-        return content.decode()
-    except (
-        *(zstandard.ZstdError, zlib.error, gzip.BadGzipFile, EOFError, UnicodeDecodeError),
-    ) as error:
-        raise TaskError(f"{path} is no readable SWE-bench file: {error}") from error
-    except OSError as error:
-        raise TaskError(f"cannot read {path}: {error.strerror or error}") from error

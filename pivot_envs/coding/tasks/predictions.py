@@ -4,9 +4,16 @@ import json
 import tempfile
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
+from typing import ClassVar
+
+from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from pivot_envs.coding.git import Commit, git, write_commits
+from pivot_envs.coding.task_file import read_text
+from pivot_envs.coding.tasks.instance import json_rows
+from pivot_envs.errors import TaskError
 from pivot_envs.sandbox.base import FileEntry, SandboxState
 
 _LEFT_OUT = frozenset((".git", "__pycache__", ".pytest_cache"))
@@ -15,6 +22,8 @@ _LEFT_OUT = frozenset((".git", "__pycache__", ".pytest_cache"))
 @dataclass(frozen=True, slots=True)
 class Prediction:
     """What a model did to an instance's repository."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="ignore", strict=True)
 
     instance_id: str
     model_name_or_path: str
@@ -40,6 +49,34 @@ def write_predictions(path: str | Path, predictions: Iterable[Prediction]) -> No
     """
     lines = [f"{prediction.as_line()}\n" for prediction in predictions]
     Path(path).write_text("".join(lines), encoding="utf-8")
+
+
+def read_predictions(path: str | Path) -> tuple[Prediction, ...]:
+    """Read a predictions file: JSON Lines, or one JSON list.
+
+    Raises:
+        TaskError: It cannot be read, or a prediction is wrong; the message names line and field.
+    """
+    path = Path(path)
+    predictions: dict[str, Prediction] = {}
+    for place, row in json_rows(path, read_text(path)):
+        try:
+            if isinstance(row, ValueError):
+                raise TaskError(f"{place}: no JSON: {row}")
+            prediction = _adapter().validate_python(row)
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            field = ".".join(map(str, first["loc"]))
+            raise TaskError(f"{place}, field {field}: {first['msg']}") from error
+        if prediction.instance_id in predictions:
+            raise TaskError(f"{place}: {prediction.instance_id!r} is predicted twice")
+        predictions[prediction.instance_id] = prediction
+    return tuple(predictions.values())
+
+
+@cache
+def _adapter() -> TypeAdapter[Prediction]:
+    return TypeAdapter(Prediction)
 
 
 def state_patch(

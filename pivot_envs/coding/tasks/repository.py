@@ -75,20 +75,25 @@ def find_repository(repositories: Path, repo: str) -> Path:
     )
 
 
-def missing_commits(
-    path: Path, commits: Iterable[str], *, cache_dir: str | Path | None = None
-) -> set[str]:
-    """Return those of ``commits`` that a clone or bundle does not have.
+def object_kinds(
+    path: Path, names: Iterable[str], *, cache_dir: str | Path | None = None
+) -> dict[str, str]:
+    """Return the kinds of objects that a clone or bundle has, by the names that git knows them by.
+
+    Args:
+        path: A clone (bare or not) or a git bundle.
+        names: Such as ``COMMIT`` or ``COMMIT:folder``; those that name nothing are left out.
+        cache_dir: Where bundles are unpacked; a folder of the user's cache by default.
 
     Raises:
         SourceError: There is no git, or no such repository.
     """
     git_folder = _git_folder(path) or _unpacked(path, cache_dir)
-    wanted = list(commits)
-    asked = "".join(f"{commit}^{{commit}}\n" for commit in wanted).encode()
+    wanted = list(names)
+    asked = "".join(f"{name}\n" for name in wanted).encode()
     answers = git(git_folder, "cat-file", "--batch-check=%(objecttype)", stdin=asked)
-    found = zip(wanted, answers.splitlines(), strict=True)
-    return {commit for commit, answer in found if answer != b"commit"}
+    found = zip(wanted, answers.decode(errors="replace").splitlines(), strict=True)
+    return {name: kind for name, kind in found if kind in ("commit", "tree", "blob", "tag")}
 
 
 def check_out(

@@ -7,6 +7,7 @@ sees neither of them.
 
 from collections import defaultdict
 from collections.abc import Iterable
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
@@ -28,10 +29,16 @@ from pivot_envs.coding.tasks.repository import (
     Checkout,
     check_out,
     find_repository,
-    missing_commits,
+    object_kinds,
 )
 from pivot_envs.coding.workspace import Workspace, make_state
 from pivot_envs.errors import SourceError, TaskError
+from pivot_envs.sandbox.base import WORKSPACE
+
+_SRC = "src"
+_IN_SRC = ("-o", f"pythonpath={_SRC}")
+_SHELL_IN_SRC = f'declare -x PYTHONPATH="{WORKSPACE}/{_SRC}${{PYTHONPATH:+:$PYTHONPATH}}"'
+"""What an installation would do for projects whose packages lie in ``src``."""
 
 REPOSITORIES = "repositories"
 """Folder beside a file of instances, in which its clones and bundles are looked for."""
@@ -67,14 +74,16 @@ class SweBench:
         """
         found = self.instances
         problems = [str(problem) for problem in found.problems]
-        absent = _absent(self._repositories, found.instances)
+        objects = _Objects(self._repositories, found.instances)
         images = find_images(found.instances)
         tasks: list[CodingTask] = []
         for instance in found.instances:
             try:
-                if instance.instance_id in absent:
-                    raise absent[instance.instance_id]
-                tasks.append(make_task(instance, images.get(instance.instance_id)))
+                objects.check(instance)
+                image = images.get(instance.instance_id)
+                has_src = objects.has(instance, _SRC)
+                options = _IN_SRC if has_src and image is None else ()
+                tasks.append(make_task(instance, Environment(image=image, options=options)))
             except FieldError as error:
                 place = found.places[instance.instance_id]
                 problems.append(str(RowProblem(place, error.field, error.reason)))
@@ -94,12 +103,12 @@ class SweBench:
         return repository_workspace(check_out(path, origin.repo, origin.base_commit))
 
 
-def make_task(instance: Instance, image: str | None = None) -> CodingTask:
+def make_task(instance: Instance, environment: Environment) -> CodingTask:
     """Return an instance as a task.
 
     Args:
         instance: The row.
-        image: Docker image to run it in; by default that of the environment.
+        environment: What its tests run in.
 
     Raises:
         FieldError: A patch is damaged or changes binary files, or pytest knows no such test.
@@ -115,7 +124,7 @@ def make_task(instance: Instance, image: str | None = None) -> CodingTask:
         pass_to_pass=_pytest_names("PASS_TO_PASS", instance.pass_to_pass, paths),
         gold=BugPatch(instance.patch) if instance.patch_is_bug else Patch(instance.patch),
         test_patch=instance.test_patch,
-        environment=Environment(image=image),
+        environment=environment,
         provenance=f"SWE-bench row {instance.instance_id} of {instance.repo}",
         split="test",
     )
@@ -124,28 +133,48 @@ def make_task(instance: Instance, image: str | None = None) -> CodingTask:
 def repository_workspace(checkout: Checkout) -> Workspace:
     """Return the workspace of a commit: all of it is the agent's, but tests and history."""
     state = make_state({**checkout.files, **checkout.history}, checkout.modes, checkout.links)
+    if any(path.startswith(f"{_SRC}/") for path in checkout.files):
+        state = replace(state, shell=_SHELL_IN_SRC)
     test_dirs = (*find_test_dirs(checkout.files), ".git")
     return Workspace(checkout.repo, checkout.commit, state, (".",), test_dirs)
 
 
-def _absent(repositories: Path, instances: Iterable[Instance]) -> dict[str, FieldError]:
-    """Return by instance id what is missing on this machine."""
-    by_repo: defaultdict[str, list[Instance]] = defaultdict(list)
-    for instance in instances:
-        by_repo[instance.repo].append(instance)
-    absent: dict[str, FieldError] = {}
-    for repo, wanted in by_repo.items():
-        try:
-            path = find_repository(repositories, repo)
-            commits = missing_commits(path, {instance.base_commit for instance in wanted})
-        except SourceError as error:
-            absent.update((each.instance_id, FieldError("repo", str(error))) for each in wanted)
-            continue
-        for instance in wanted:
-            if instance.base_commit in commits:
-                reason = f"{path} has no commit {instance.base_commit}; fetch it first"
-                absent[instance.instance_id] = FieldError("base_commit", reason)
-    return absent
+def environment_of(workspace: Workspace) -> Environment:
+    """Return what a repository's tests run in, where it has no image of its own."""
+    has_src = any(entry.path == _SRC for entry in workspace.state.files)
+    return Environment(options=_IN_SRC if has_src else ())
+
+
+class _Objects:
+    """What the repositories of some instances hold."""
+
+    def __init__(self, repositories: Path, instances: Iterable[Instance]) -> None:
+        commits: defaultdict[str, set[str]] = defaultdict(set)
+        for instance in instances:
+            commits[instance.repo].add(instance.base_commit)
+        self._paths: dict[str, Path] = {}
+        self._kinds: dict[str, dict[str, str]] = {}
+        self._errors: dict[str, SourceError] = {}
+        for repo, names in commits.items():
+            try:
+                self._paths[repo] = find_repository(repositories, repo)
+                asked = [name for each in names for name in (each, f"{each}:{_SRC}")]
+                self._kinds[repo] = object_kinds(self._paths[repo], asked)
+            except SourceError as error:
+                self._errors[repo] = error
+
+    def check(self, instance: Instance) -> None:
+        """Raise FieldError if the instance's repository or commit is not there."""
+        if instance.repo in self._errors:
+            raise FieldError("repo", str(self._errors[instance.repo]))
+        if self._kinds[instance.repo].get(instance.base_commit) != "commit":
+            path = self._paths[instance.repo]
+            reason = f"{path} has no commit {instance.base_commit}; fetch it first"
+            raise FieldError("base_commit", reason)
+
+    def has(self, instance: Instance, folder: str) -> bool:
+        """Tell whether the instance's commit has a folder."""
+        return self._kinds[instance.repo].get(f"{instance.base_commit}:{folder}") == "tree"
 
 
 def _changed_paths(field: str, diff: str) -> tuple[str, ...]:

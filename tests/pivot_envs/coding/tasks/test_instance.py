@@ -131,9 +131,9 @@ def test_compressed_files_are_read(tmp_path: Path) -> None:
     ("name", "content", "reason"),
     [
         ("rows.json", b"[{]", "begins like a JSON list"),
-        ("rows.jsonl.gz", b"none", "no readable SWE-bench file"),
-        ("rows.jsonl", b"\xff", "no readable SWE-bench file"),
-        ("rows.jsonl.zst", zstandard.compress(b"x" * 99)[:9], "no readable SWE-bench file"),
+        ("rows.jsonl.gz", b"none", "no readable task file"),
+        ("rows.jsonl", b"\xff", "no readable task file"),
+        ("rows.jsonl.zst", zstandard.compress(b"x" * 99)[:9], "no readable task file"),
     ],
 )
 def test_a_file_that_cannot_be_read_says_why(

@@ -1,0 +1,170 @@
+"""Repositories made of a package's releases, and SWE-bench rows of what each release repaired.
+
+One commit is one source release, whole and unchanged. The row of a release has the release before
+as its base commit, the change of the code as its patch, the change of the tests as its test patch,
+and what the changelog says of the release as its problem statement.
+"""
+
+import io
+import re
+import tarfile
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+
+from pivot_envs.coding.diff import write_diff
+from pivot_envs.coding.git import Commit, write_commits
+from pivot_envs.coding.source import fetch_release, find_test_dirs
+from pivot_envs.errors import SourceError
+
+_CHANGELOG = re.compile(
+    r"(^|/)(changes|changelog|history|news|releases|versions)(\.\w+)?$", re.IGNORECASE
+)
+_README = re.compile(r"readme(\.\w+)?", re.IGNORECASE)
+_NO_CODE = re.compile(r"(^|/)(docs?|examples?|[^/]*\.egg-info|benchmarks?)/|(^|/)PKG-INFO$")
+_TITLE = re.compile(r"^\W*$|^[=\-~*]+$")
+_AUTHOR = "release <release@invalid>"
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseTree:
+    """All files of one source release."""
+
+    name: str
+    version: str
+    files: Mapping[str, bytes] = field(repr=False)
+    """Contents by path, without the archive's top folder."""
+    modes: Mapping[str, int] = field(repr=False)
+    seconds: int
+    """When its newest file was made, in seconds since 1970."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseHistory:
+    """A repository of releases that follow each other."""
+
+    repo: str
+    """Its name, ``releases/NAME``."""
+    trees: tuple[ReleaseTree, ...]
+    commits: tuple[str, ...]
+    """The commit of each tree."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseChange:
+    """What one release changed, as far as a task is made of it."""
+
+    patch: str
+    """Unified diff of the code."""
+    test_patch: str
+    """Unified diff of the tests."""
+    test_files: tuple[str, ...]
+    """Changed test modules, as they are called afterwards."""
+    statement: str
+    """What the changelog says; empty if it says nothing."""
+
+
+def write_history(name: str, versions: Sequence[str], folder: Path) -> ReleaseHistory:
+    """Fetch releases and make a bare repository of them, ``folder/releases__NAME.git``.
+
+    The same releases give the same commits.
+
+    Raises:
+        SourceError: A release cannot be fetched or is damaged, or git fails.
+        OSError: The repository is there already, or cannot be written.
+    """
+    trees = tuple(read_tree(name, version) for version in versions)
+    repo = f"releases/{name}"
+    folder.mkdir(parents=True, exist_ok=True)
+    commits = write_commits(
+        folder / f"{repo.replace('/', '__')}.git",
+        [
+            Commit(
+                message=f"{name} {tree.version}\n",
+                files=tree.files,
+                modes=tree.modes,
+                author=_AUTHOR,
+                seconds=tree.seconds,
+                tag=f"v{tree.version}",
+            )
+            for tree in trees
+        ],
+        branch="main",
+    )
+    return ReleaseHistory(repo, trees, tuple(commits))
+
+
+def read_tree(name: str, version: str) -> ReleaseTree:
+    """Fetch a release and unpack all of it in memory.
+
+    Raises:
+        SourceError: It cannot be fetched, or is no tar archive.
+    """
+    release = fetch_release(name, version)
+    files: dict[str, bytes] = {}
+    modes: dict[str, int] = {}
+    seconds = 0
+    try:
+        with tarfile.open(fileobj=io.BytesIO(release.content)) as archive:
+            for member in archive:
+                path = "/".join(PurePosixPath(member.name).parts[1:])
+                stream = archive.extractfile(member) if member.isreg() else None
+                if stream is None or not path or ".." in path.split("/"):
+                    continue
+                files[path] = stream.read()
+                modes[path] = 0o755 if member.mode & 0o100 else 0o644
+                seconds = max(seconds, int(member.mtime))
+    except (tarfile.TarError, zlib.error, EOFError, OSError) as error:
+        raise SourceError(f"{release.filename} cannot be unpacked: {error}") from error
+    return ReleaseTree(name, release.version, files, modes, seconds)
+
+
+def release_change(old: ReleaseTree, new: ReleaseTree) -> ReleaseChange:
+    """Return what a release changed in its code, its tests and its changelog.
+
+    Files that hold no UTF-8 text, documentation and metadata are left out.
+    """
+    test_dirs = find_test_dirs({**old.files, **new.files})
+    code: list[str] = []
+    tests: list[str] = []
+    test_files: list[str] = []
+    for path in sorted(old.files.keys() | new.files.keys()):
+        before, after = _text(old.files.get(path)), _text(new.files.get(path))
+        if before == after or _NO_CODE.search(path) or _CHANGELOG.search(path):
+            continue
+        diff = write_diff(path, before, after)
+        if not any(path == top or path.startswith(f"{top}/") for top in test_dirs):
+            code.append(diff)
+            continue
+        tests.append(diff)
+        if after is not None and re.search(r"(^|/)(test_[^/]*|[^/]*_test)\.py$", path):
+            test_files.append(path)
+    return ReleaseChange(
+        "".join(code), "".join(tests), tuple(test_files), _changelog_entry(old, new)
+    )
+
+
+def _changelog_entry(old: ReleaseTree, new: ReleaseTree) -> str:
+    """Return the lines that a release adds to its changelog."""
+    named = [path for path in new.files if _CHANGELOG.search(path)]
+    readme = [path for path in new.files if _README.fullmatch(path)]
+    for path in (*sorted(named, key=lambda path: (path.count("/"), path)), *readme):
+        before = set((_text(old.files.get(path)) or "").splitlines())
+        lines = (_text(new.files[path]) or "").splitlines()
+        added = [line for line in lines if line not in before or not line.strip()]
+        text = re.sub(r"\n{3,}", "\n\n", "\n".join(added)).strip()
+        is_about = path not in readme or new.version in text
+        if is_about and any(not _TITLE.match(line) for line in text.splitlines()):
+            return text
+    return ""
+
+
+def _text(content: bytes | None) -> str | None:
+    if content is None:
+        return None
+    try:
+        text = content.decode("utf-8")
+    except UnicodeDecodeError:
+        return None
+    return None if "\0" in text else text
