@@ -5,10 +5,6 @@ from pathlib import Path
 from typing import Literal
 
 import tyro
-from rich.console import Console
-from rich.markup import escape
-from rich.progress import track
-from rich.table import Table
 
 from pivot_envs.coding.patch_grading import grade_patch
 from pivot_envs.coding.task import CodingTask
@@ -22,12 +18,12 @@ from pivot_envs.errors import TaskError
 from pivot_envs.sandbox.base import Sandbox
 from pivot_envs.sandbox.choice import SandboxChoice
 
-_OUT = Console()
-_ERR = Console(stderr=True)
-
 TWELVE = (
-    "sqlparse==0.4.2,0.4.3,0.4.4",
-    "sqlparse==0.5.0,0.5.1,0.5.2",
+    "sqlparse==0.4.2,0.4.3,0.4.4,0.5.0,0.5.1,0.5.2",
+    "parse==1.20.0,1.20.1,1.20.2",
+    "pathspec==0.11.0,0.11.1,0.11.2,0.12.0,0.12.1",
+    "cachetools==5.3.3,5.4.0,5.5.0",
+    "semver==3.0.1,3.0.2",
 )
 """Releases that give twelve rows, with what they repaired in their changelogs."""
 
@@ -46,6 +42,12 @@ def make_swebench(
         out: Folder for instances.jsonl and the repositories.
         sandbox: Kind of box in which the tests run.
     """
+    # Importing rich draws random numbers, and importing this module does nothing.
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.progress import track
+    from rich.table import Table
+
     table = Table("from", "to", "fail", "pass", "dropped because")
     instances = []
     with SandboxChoice(sandbox).make() as box:
@@ -54,7 +56,7 @@ def make_swebench(
             history = write_history(name, versions, repositories)
             path = repositories / f"{history.repo.replace('/', '__')}.git"
             pairs = make_instances(history, path, box)
-            for pair in track(pairs, name, len(versions) - 1, console=_ERR, transient=True):
+            for pair in track(pairs, name, len(versions) - 1, console=Console(stderr=True)):
                 row = pair.instance
                 counts = (
                     [str(len(row.fail_to_pass)), str(len(row.pass_to_pass))] if row else ["", ""]
@@ -62,8 +64,8 @@ def make_swebench(
                 table.add_row(f"{name} {pair.old}", pair.new, *counts, escape(pair.reason))
                 instances += [row] if row else []
     write_instances(out / "instances.jsonl", instances)
-    _OUT.print(table)
-    _OUT.print(f"{len(instances)} instances in {out / 'instances.jsonl'}", soft_wrap=True)
+    Console().print(table)
+    Console().print(f"{len(instances)} instances in {out / 'instances.jsonl'}", soft_wrap=True)
 
 
 def evaluate(
@@ -83,17 +85,22 @@ def evaluate(
         image: Docker image; by default the one that a task names, and else the default one.
         timeout_s: Seconds for a task's tests.
     """
+    from rich.console import Console
+    from rich.progress import track
+    from rich.table import Table
+
+    out, err = Console(), Console(stderr=True)
     source = open_source(spec)
     loaded = source.load()
     for problem in loaded.problems:
-        _ERR.print(f"left out: {problem}", markup=False, soft_wrap=True)
+        err.print(f"left out: {problem}", markup=False, soft_wrap=True)
     if not loaded.tasks:
         raise TaskError(f"{spec} gives no task that can be evaluated")
     patches = [_patches(name, source, loaded.tasks) for name in predictions]
     choice = SandboxChoice(sandbox, image)
     table = Table("task", "tests", *predictions)
     resolved = dict.fromkeys(predictions, 0)
-    for task in track(loaded.tasks, "tasks", console=_ERR, transient=True):
+    for task in track(loaded.tasks, "tasks", console=err, transient=True):
         cells = []
         with choice.with_image(task.environment.image).make() as box:
             for name, by_task in zip(predictions, patches, strict=True):
@@ -101,9 +108,9 @@ def evaluate(
                 cells.append(cell)
                 resolved[name] += is_resolved
         table.add_row(task.task_id, str(len(task.named_tests())), *cells)
-    _OUT.print(table)
+    out.print(table)
     for name, count in resolved.items():
-        _OUT.print(f"{name}: {count} of {len(loaded.tasks)} resolved", soft_wrap=True)
+        out.print(f"{name}: {count} of {len(loaded.tasks)} resolved", soft_wrap=True)
 
 
 def _grade(

@@ -10,18 +10,17 @@ from pivot_envs.coding.focus import Focus, find_focus, next_place
 from pivot_envs.coding.grading import grade
 from pivot_envs.coding.output import clip, output_facts, reproducible
 from pivot_envs.coding.task import CodingTask
+from pivot_envs.coding.tasks.predictions import state_patch
 from pivot_envs.coding.taskset import TaskSet
 from pivot_envs.coding.terminal import Terminal
 from pivot_envs.coding.toolbox import TOOLS
-from pivot_envs.coding.view import find_function, show_function, show_lines, shown_lines
+from pivot_envs.coding.view import show_lines, shown_lines, view_function, view_lines
 from pivot_envs.coding.workspace import Workspace
 from pivot_envs.core import PivotEnv, ToolResult
 from pivot_envs.errors import ActionError, InfraError, SandboxUnavailableError, SnapshotError
 from pivot_envs.sandbox.base import FileEntry, Sandbox, SandboxState
 from pivot_envs.sandbox.choice import SandboxChoice
 from pivot_envs.tools import ToolCall
-
-_VIEW_LINES = 100
 
 
 class CodingEnv(PivotEnv):
@@ -118,6 +117,20 @@ class CodingEnv(PivotEnv):
         observation, info = super().reset(seed=seed, options=options)
         return observation, {**info, "sandbox_level": self._sandbox.level}
 
+    def patch(self) -> str:
+        """Return what the agent has changed so far, as git shows it.
+
+        After the end, changes of tests and configuration are left out, as they are in grading.
+
+        Raises:
+            UnsavableError: The agent left files that no snapshot can hold.
+            SandboxError: The sandbox died, or does not run.
+            SourceError: There is no git.
+        """
+        task = self.task
+        start = self._workspace().start_state(task)
+        return state_patch(start, self._sandbox.save(), left_out=task.test_paths())
+
     def render(self) -> Any:
         """Return the transcript: text (``ansi``), pixels (``rgb_array``) or None (``human``)."""
         if self.render_mode == "rgb_array":
@@ -211,17 +224,9 @@ class CodingEnv(PivotEnv):
             raise ActionError("no file was viewed or edited before: name the path")
         source = self._read(path)
         if function:
-            span = find_function(source, function)
-            if span is None:
-                raise ActionError(f"{path} defines no function {function!r}")
-            title, text = f"{path}::{span.name}", show_function(source, span)
+            title, text = view_function(path, source, function)
         else:
-            start = max(1, arguments.get("start", 1))
-            end = arguments.get("end", start + _VIEW_LINES - 1)
-            title, text = path, show_lines(source, start, end)
-        if not text:
-            count = source.count("\n") + 1
-            raise ActionError(f"{path} has {count} lines: nothing to show there")
+            title, text = path, view_lines(path, source, arguments)
         self._viewed_path = path
         text = clip(text, self._max_output_chars)
         facts = frozenset(f"{path}:{number}" for number in shown_lines(text))
