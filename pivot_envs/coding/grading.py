@@ -2,13 +2,13 @@
 
 import re
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
 from pivot_envs.coding.task import CodingTask
 from pivot_envs.coding.workspace import Workspace
 from pivot_envs.errors import SandboxError, SnapshotError, UnsavableError
-from pivot_envs.sandbox.base import FileEntry, Sandbox, SandboxState
+from pivot_envs.sandbox.base import FileEntry, Sandbox, SandboxState, TestReport
 
 _STEERS_TESTS = re.compile(
     r"(^|/)(conftest\.py|pytest\.ini|\.pytest\.ini|pyproject\.toml|setup\.cfg|tox\.ini"
@@ -86,19 +86,40 @@ def grade(sandbox: Sandbox, task: CodingTask, workspace: Workspace, timeout_s: f
         TaskError: The task's test patch does not fit the workspace.
     """
     named = task.named_tests()
-    graders = workspace.graders_state(task)
     try:
-        sandbox.load(graded_state(sandbox.save(), workspace, graders, task.test_paths()))
+        state = sandbox.save()
     except UnsavableError:
         return Verdict(named, len(named))
+    report = run_graded(sandbox, state, task, workspace, timeout_s)
+    failing = tuple(test for test in named if report.outcomes.get(test) != "passed")
+    return Verdict(failing, len(named))
+
+
+def run_graded(
+    sandbox: Sandbox,
+    state: SandboxState,
+    task: CodingTask,
+    workspace: Workspace,
+    timeout_s: float,
+) -> TestReport:
+    """Run the task's named tests on an agent's files as the grader does.
+
+    Raises:
+        SandboxError: The sandbox failed.
+        TaskError: The task's test patch does not fit the workspace.
+    """
+    graders = workspace.graders_state(task)
+    try:
+        sandbox.load(graded_state(state, workspace, graders, task.test_paths()))
     except SnapshotError as error:
         raise SandboxError(f"the graded files cannot be put in place: {error}") from error
     environment = task.environment
     limit_s = timeout_s if environment.timeout_s is None else environment.timeout_s
+    named = task.named_tests()
     tests = tuple(dict.fromkeys(map(_runnable, named)))
     report = sandbox.run_tests(tests, timeout_s=limit_s, options=environment.options)
-    failing = tuple(test for test in named if not _passed(test, report.outcomes))
-    return Verdict(failing, len(named))
+    cut = {test: _cut_outcome(test, report.outcomes) for test in named if _runnable(test) != test}
+    return replace(report, outcomes={**report.outcomes, **cut})
 
 
 def _runnable(test: str) -> str:
@@ -111,9 +132,7 @@ def _runnable(test: str) -> str:
     return test.partition("[")[0] if is_cut else test
 
 
-def _passed(test: str, outcomes: Mapping[str, str]) -> bool:
-    """Tell whether a named test passed; of a cut one, everything that was cut to its name."""
-    if _runnable(test) == test:
-        return outcomes.get(test) == "passed"
-    found = [outcome for name, outcome in outcomes.items() if name.partition(" ")[0] == test]
-    return bool(found) and all(outcome == "passed" for outcome in found)
+def _cut_outcome(test: str, outcomes: Mapping[str, str]) -> str:
+    """Return the outcome of everything that would be cut to this name."""
+    found = {outcome for name, outcome in outcomes.items() if name.partition(" ")[0] == test}
+    return "passed" if found == {"passed"} else "failed"

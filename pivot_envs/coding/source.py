@@ -26,6 +26,11 @@ _CONFIGURATION = frozenset(
     ["conftest.py", "pyproject.toml", "pytest.ini", "setup.cfg", "setup.py", "tox.ini"]
 )
 _NO_PACKAGE = re.compile(r"(tests?|docs?|examples?|benchmarks?|scripts|tools|build|ci)$")
+_CHANGELOG = re.compile(
+    r"(docs?/)?(source/)?(about/)?(changes|changelog|change_log|history|news|releases?|versions)"
+    r"(\.(rst|md|txt))?$",
+    re.IGNORECASE,
+)
 _TEST_FILE = re.compile(r"(test_[^/]*|[^/]*_test)\.py$")
 
 
@@ -47,6 +52,8 @@ class PackageSource:
     """Folders with tests, and test files that lie elsewhere."""
     licence: str = ""
     """As the release's metadata says it; empty if it does not."""
+    changelog: str = field(default="", repr=False)
+    """Text of the release's changelog, which is no part of the workspace; empty if it has none."""
 
 
 def fetch_source(
@@ -65,7 +72,7 @@ def fetch_source(
         name: Name of the package on the index.
         version: Exact version, or ``None`` for the newest.
         sha256: Expected SHA-256 of the archive.
-        cache_dir: Where archives are kept; a folder of the user's cache by default.
+        cache_dir: Where archives are kept; ``cache_folder()`` by default.
 
     Raises:
         SourceError: The release cannot be fetched or kept, is not the expected one, or has no
@@ -90,7 +97,7 @@ def fetch_release(
         SourceError: The release cannot be fetched or kept.
     """
     name = canonicalize_name(name)
-    folder = Path(cache_dir or user_cache_dir("pivotrl")) / "sources"
+    folder = cache_folder(cache_dir) / "sources"
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with FileLock(folder / ".lock"):
@@ -101,6 +108,11 @@ def fetch_release(
     except OSError as error:
         raise SourceError(f"cannot keep source releases in {folder}: {error}") from error
     return release
+
+
+def cache_folder(cache_dir: str | Path | None = None) -> Path:
+    """Return where releases and builds are kept: as given, PIVOTRL_CACHE, or the user's cache."""
+    return Path(cache_dir or os.environ.get("PIVOTRL_CACHE") or user_cache_dir("pivotrl"))
 
 
 def unpack_release(name: str, release: Download) -> PackageSource:
@@ -134,6 +146,7 @@ def unpack_release(name: str, release: Download) -> PackageSource:
         package_dirs=package_dirs,
         test_dirs=test_dirs,
         licence=_licence(members.get("PKG-INFO", (b"", 0))[0]),
+        changelog=_changelog(members),
     )
 
 
@@ -217,6 +230,12 @@ def find_test_dirs(paths: Iterable[str]) -> tuple[str, ...]:
         depth = next((i for i, part in enumerate(parts) if part in ("tests", "test")), None)
         places.add(path if depth is None else "/".join(parts[: depth + 1]))
     return tuple(sorted(places))
+
+
+def _changelog(members: Mapping[str, tuple[bytes, int]]) -> str:
+    """Return the text of the changelog nearest to the root."""
+    paths = sorted(filter(_CHANGELOG.match, members), key=lambda path: (path.count("/"), path))
+    return members[paths[0]][0].decode("utf-8", errors="replace") if paths else ""
 
 
 def _licence(metadata: bytes) -> str:

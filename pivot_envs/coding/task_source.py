@@ -15,7 +15,11 @@ from pivot_envs.coding.task_file import SUFFIXES, LoadedTasks, load_tasks
 from pivot_envs.coding.workspace import Workspace
 from pivot_envs.errors import PivotError, TaskError
 
-KINDS: Mapping[str, str] = {"swebench": "pivot_envs.coding.tasks.swebench:SweBench"}
+KINDS: Mapping[str, str] = {
+    "mutations": "pivot_envs.coding.tasks.built:MutationTasks",
+    "releases": "pivot_envs.coding.tasks.built:ReleasePairs",
+    "swebench": "pivot_envs.coding.tasks.swebench:SweBench",
+}
 """Kind of a spec to the class that reads its argument, as ``module:Class``."""
 
 
@@ -105,7 +109,7 @@ def open_source(spec: str) -> TaskSource:
     name, _, argument = argument.partition(":")
     if kind.isidentifier() and not name.isidentifier():
         raise TaskError(
-            f"{spec!r} is no task source: there are the kinds {', '.join(KINDS) or 'of none'}, "
+            f"{spec!r} is no task source: there are the kinds {', '.join(KINDS)}, "
             "task files and folders, and package.module:Class:ARGUMENT"
         )
     return _make(f"{kind}:{name}", argument)

@@ -1,6 +1,7 @@
 """MutantBench, a sandbox that holds a release and tests one mutation of it at a time."""
 
 from collections.abc import Sequence
+from queue import SimpleQueue
 
 from pivot_envs.coding.gold import Mutation, apply_mutation
 from pivot_envs.coding.workspace import Workspace
@@ -50,3 +51,13 @@ class MutantBench:
             return self._sandbox.run_tests(tests, timeout_s=timeout_s, options=options)
         finally:
             self._sandbox.write_file(mutation.path, text.encode())
+
+
+def benches_of(
+    sandboxes: "SimpleQueue[Sandbox]", workspace: Workspace
+) -> "SimpleQueue[MutantBench]":
+    """Load a release into started sandboxes."""
+    benches: SimpleQueue[MutantBench] = SimpleQueue()
+    for _ in range(sandboxes.qsize()):
+        benches.put(MutantBench(sandboxes.get(), workspace))
+    return benches

@@ -6,28 +6,31 @@ import math
 import random
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from queue import SimpleQueue
 
 from pivot_envs.coding.gold import Bug, Mutation
 from pivot_envs.coding.source import PackageSource
-from pivot_envs.coding.task import CodingTask, Difficulty, Release
-from pivot_envs.coding.tasks.bench import MutantBench
+from pivot_envs.coding.task import CodingTask, Difficulty, Environment, Release
+from pivot_envs.coding.tasks.bench import MutantBench, benches_of
 from pivot_envs.coding.tasks.coverage import SuiteRecord, record_suite
 from pivot_envs.coding.tasks.issue import write_issue
 from pivot_envs.coding.tasks.mutations import SourceFunction, find_functions
+from pivot_envs.coding.tasks.requirements import needed_by_tests
+from pivot_envs.coding.tasks.workers import (
+    Progress,
+    make_build_sandbox,
+    open_sandboxes,
+    run_all,
+)
 from pivot_envs.coding.workspace import Workspace
 from pivot_envs.sandbox.base import Sandbox, TestReport
-from pivot_envs.sandbox.embedded import EmbeddedSandbox
 
 _TIMEOUT_S = 10.0
 _MAX_TRIES_PER_TASK = 3
 _MAX_SUSPECTS = 6
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,11 +80,6 @@ class _Job:
     seed: int
 
 
-def make_build_sandbox() -> Sandbox:
-    """Make a sandbox that keeps enough output to find the first failure in it."""
-    return EmbeddedSandbox(max_output_bytes=400_000)
-
-
 def build_tasks(
     source: PackageSource,
     config: BuildConfig | None = None,
@@ -111,7 +109,8 @@ def build_tasks(
     jobs = _jobs(source, workspace, record, config)
     results: dict[int, tuple[list[CodingTask], Counter[str]]] = {}
     deadline = math.inf if config.time_budget_s is None else started + config.time_budget_s
-    with open_benches(workspace, config.workers, make_sandbox) as benches:
+    with open_sandboxes(config.workers, make_sandbox) as sandboxes:
+        benches = benches_of(sandboxes, workspace)
         work = partial(_mutate_next, benches, jobs, results, deadline)
         run_all(work, len(jobs), config.workers, progress)
     dropped = sum((reasons for _, reasons in results.values()), Counter[str]())
@@ -122,34 +121,6 @@ def build_tasks(
         dropped=dict(dropped),
         wall_s=time.monotonic() - started,
     )
-
-
-@contextmanager
-def open_benches(
-    workspace: Workspace, count: int, make_sandbox: Callable[[], Sandbox]
-) -> Iterator["SimpleQueue[MutantBench]"]:
-    """Start sandboxes that hold a release and are ready to test mutations of it."""
-    benches: SimpleQueue[MutantBench] = SimpleQueue()
-    with ExitStack() as stack:
-        for _ in range(count):
-            benches.put(MutantBench(stack.enter_context(make_sandbox()), workspace))
-        yield benches
-
-
-def run_all(
-    work: Callable[[int], None], count: int, workers: int, progress: Progress | None
-) -> None:
-    """Call ``work`` with every number below ``count`` in threads; the first error ends it all."""
-    with ThreadPoolExecutor(workers) as executor:
-        futures = [executor.submit(work, index) for index in range(count)]
-        try:
-            for done, future in enumerate(as_completed(futures), start=1):
-                future.result()
-                if progress is not None:
-                    progress(done, count)
-        except BaseException:
-            executor.shutdown(wait=False, cancel_futures=True)
-            raise
 
 
 def _jobs(
@@ -271,6 +242,7 @@ def _task(
         fail_to_pass=tuple(failing),
         pass_to_pass=tuple(passing),
         suspects=job.record.suspects(job.workspace, failing, limit=_MAX_SUSPECTS),
+        environment=Environment(requirements=needed_by_tests(job.workspace, (*failing, *passing))),
         licence=source.licence,
         provenance=f"mutation of the source release {source.name} {source.version}",
         difficulty=Difficulty(files=1, lines=1, tests=len(failing)),

@@ -1,7 +1,7 @@
 """The issue text: what someone who ran the tests would report, without giving the place away."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from pivot_envs.coding.gold import Mutation
 from pivot_envs.coding.workspace import Workspace
@@ -31,9 +31,6 @@ def write_issue(
     count = "1 test fails" if len(failing) == 1 else f"{len(failing)} tests fail"
     if len(failing) == mutation.line:
         count = "Tests fail"
-    title = f"{workspace.title}: {count}."
-    block = _failure(output, failing[0])
-    statement, error = _statement(block, workspace), _error(block)
     line = workspace.text(mutation.path).split("\n")[mutation.line - 1]
     secrets = [
         line,
@@ -41,11 +38,30 @@ def write_issue(
         + mutation.mutated
         + line[mutation.column + len(mutation.original) :],
     ]
+    described = describe_failure(
+        workspace, failing[0], output, lambda text: _reveals(text, mutation.line, secrets)
+    )
+    return f"{workspace.title}: {count}.\n{described}"
+
+
+def describe_failure(
+    workspace: Workspace, test: str, output: str, reveals: Callable[[str], bool]
+) -> str:
+    """Return a failing test's id, what it asserts and how it failed.
+
+    Args:
+        workspace: Tells which files are tests.
+        test: Id of the test.
+        output: What pytest printed, with ``--tb=short``.
+        reveals: Tells whether a text gives the solution away; such context is left out.
+    """
+    block = _failure(output, test)
+    statement, error = _statement(block, workspace), _error(block)
     for context in ([*statement, *error], error[:1], []):
         text = _clip("\n".join(context))
-        if not _reveals(text, mutation.line, secrets):
+        if not reveals(text):
             break
-    return "\n".join(filter(None, (title, failing[0], text)))
+    return "\n".join(filter(None, (test, text)))
 
 
 def _failure(output: str, test: str) -> list[str]:

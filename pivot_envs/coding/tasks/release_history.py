@@ -13,9 +13,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
-from pivot_envs.coding.diff import write_diff
+from pivot_envs.coding.diff import added_lines, write_diff
 from pivot_envs.coding.git import Commit, write_commits
 from pivot_envs.coding.source import fetch_release, find_test_dirs
+from pivot_envs.coding.tasks.changelog import changelog_entry, without_code
 from pivot_envs.errors import SourceError
 
 _CHANGELOG = re.compile(
@@ -23,7 +24,6 @@ _CHANGELOG = re.compile(
 )
 _README = re.compile(r"readme(\.\w+)?", re.IGNORECASE)
 _NO_CODE = re.compile(r"(^|/)(docs?|examples?|[^/]*\.egg-info|benchmarks?)/|(^|/)PKG-INFO$")
-_TITLE = re.compile(r"^\W*$|^[=\-~*]+$")
 _AUTHOR = "release <release@invalid>"
 
 
@@ -140,23 +140,17 @@ def release_change(old: ReleaseTree, new: ReleaseTree) -> ReleaseChange:
         tests.append(diff)
         if after is not None and re.search(r"(^|/)(test_[^/]*|[^/]*_test)\.py$", path):
             test_files.append(path)
-    return ReleaseChange(
-        "".join(code), "".join(tests), tuple(test_files), _changelog_entry(old, new)
-    )
+    return ReleaseChange("".join(code), "".join(tests), tuple(test_files), _statement(new, code))
 
 
-def _changelog_entry(old: ReleaseTree, new: ReleaseTree) -> str:
-    """Return the lines that a release adds to its changelog."""
+def _statement(new: ReleaseTree, code: Sequence[str]) -> str:
+    """Return what a release's changelog, or its readme, says about it, without its code."""
     named = [path for path in new.files if _CHANGELOG.search(path)]
     readme = [path for path in new.files if _README.fullmatch(path)]
     for path in (*sorted(named, key=lambda path: (path.count("/"), path)), *readme):
-        before = set((_text(old.files.get(path)) or "").splitlines())
-        lines = (_text(new.files[path]) or "").splitlines()
-        added = [line for line in lines if line not in before or not line.strip()]
-        text = re.sub(r"\n{3,}", "\n\n", "\n".join(added)).strip()
-        is_about = path not in readme or new.version in text
-        if is_about and any(not _TITLE.match(line) for line in text.splitlines()):
-            return text
+        entry = changelog_entry(_text(new.files[path]) or "", new.version)
+        if entry.strip():
+            return without_code(entry, added_lines("".join(code)))
     return ""
 
 
