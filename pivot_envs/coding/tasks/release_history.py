@@ -23,7 +23,9 @@ _CHANGELOG = re.compile(
     r"(^|/)(changes|changelog|history|news|releases|versions)(\.\w+)?$", re.IGNORECASE
 )
 _README = re.compile(r"readme(\.\w+)?", re.IGNORECASE)
-_NO_CODE = re.compile(r"(^|/)(docs?|examples?|[^/]*\.egg-info|benchmarks?)/|(^|/)PKG-INFO$")
+_NO_CODE = re.compile(
+    r"(^|/)(docs?|examples?|[^/]*\.egg-info|benchmarks?)/|^PKG-INFO$|^[^/]*\.(rst|md)$"
+)
 _AUTHOR = "release <release@invalid>"
 
 
@@ -140,18 +142,31 @@ def release_change(old: ReleaseTree, new: ReleaseTree) -> ReleaseChange:
         tests.append(diff)
         if after is not None and re.search(r"(^|/)(test_[^/]*|[^/]*_test)\.py$", path):
             test_files.append(path)
-    return ReleaseChange("".join(code), "".join(tests), tuple(test_files), _statement(new, code))
+    return ReleaseChange(
+        "".join(code), "".join(tests), tuple(test_files), _statement(old, new, code)
+    )
 
 
-def _statement(new: ReleaseTree, code: Sequence[str]) -> str:
+def _statement(old: ReleaseTree, new: ReleaseTree, code: Sequence[str]) -> str:
     """Return what a release's changelog, or its readme, says about it, without its code."""
+    secrets = added_lines("".join(code))
     named = [path for path in new.files if _CHANGELOG.search(path)]
     readme = [path for path in new.files if _README.fullmatch(path)]
     for path in (*sorted(named, key=lambda path: (path.count("/"), path)), *readme):
-        entry = changelog_entry(_text(new.files[path]) or "", new.version)
+        text = _text(new.files[path]) or ""
+        entry = changelog_entry(text, new.version)
+        if not entry.strip():
+            entry = _new_lines(_text(old.files.get(path)) or "", text)
+            # A readme says much that is not about a release.
+            entry = entry if path in named or new.version in entry else ""
         if entry.strip():
-            return without_code(entry, added_lines("".join(code)))
+            return without_code(entry, secrets)
     return ""
+
+
+def _new_lines(old: str, new: str) -> str:
+    known = set(old.splitlines())
+    return "\n".join(line for line in new.splitlines() if line not in known)
 
 
 def _text(content: bytes | None) -> str | None:
