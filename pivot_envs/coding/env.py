@@ -2,13 +2,14 @@
 
 import shlex
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from pivot_envs.coding.digest import workspace_digest
 from pivot_envs.coding.editing import edit_text, syntax_error
 from pivot_envs.coding.focus import Focus, find_focus, next_place
 from pivot_envs.coding.grading import grade
-from pivot_envs.coding.output import clip, output_facts, reproducible
+from pivot_envs.coding.output import clip, exit_line, output_facts, reproducible
 from pivot_envs.coding.task import CodingTask
 from pivot_envs.coding.tasks.predictions import state_patch
 from pivot_envs.coding.taskset import TaskSet
@@ -17,7 +18,7 @@ from pivot_envs.coding.toolbox import TOOLS
 from pivot_envs.coding.view import show_lines, shown_lines, view_function, view_lines
 from pivot_envs.coding.workspace import Workspace
 from pivot_envs.core import PivotEnv, ToolResult
-from pivot_envs.errors import ActionError, InfraError, SandboxUnavailableError, SnapshotError
+from pivot_envs.errors import ActionError, InfraError, SnapshotError
 from pivot_envs.sandbox.base import FileEntry, Sandbox, SandboxState
 from pivot_envs.sandbox.choice import SandboxChoice
 from pivot_envs.tools import ToolCall
@@ -89,7 +90,8 @@ class CodingEnv(PivotEnv):
         self._tasks = TaskSet(tasks, split=split, task_ids=task_ids)
         self._max_output_chars = max_output_chars
         self._command_timeout_s = command_timeout_s
-        self._choice = SandboxChoice.of(sandbox, image, limits, spare_boxes, unsafe)
+        choice = SandboxChoice.of(sandbox, image, limits, spare_boxes, unsafe)
+        self._choice = replace(choice, hidden_packages=self._tasks.packages)
         self._box_choice = self._choice
         self._sandbox = self._make_sandbox(self._choice)
         self._terminal = Terminal()
@@ -162,7 +164,7 @@ class CodingEnv(PivotEnv):
         task = self._tasks[task_id]
         self._choose_box(task)
         self._sandbox.set_limits(self._choice.limits)
-        self._load_sandbox(self._tasks.workspace(task).start_state(task))
+        self._sandbox.bring_up(self._tasks.workspace(task).start_state(task))
         self._hint = task.issue
         self._viewed_path = None
         self._places = []
@@ -174,17 +176,6 @@ class CodingEnv(PivotEnv):
         if choice != self._box_choice:
             self._sandbox.close()
             self._sandbox, self._box_choice = self._make_sandbox(choice), choice
-
-    def _load_sandbox(self, state: SandboxState) -> None:
-        """Put a state into the box, starting it or replacing one that died."""
-        try:
-            self._sandbox.start()
-            self._sandbox.load(state)
-        except SandboxUnavailableError:
-            raise
-        except InfraError:
-            self._sandbox.restart()
-            self._sandbox.load(state)
 
     def _act(self, call: ToolCall) -> ToolResult:
         arguments = call.arguments
@@ -203,11 +194,7 @@ class CodingEnv(PivotEnv):
         result = self._sandbox.run(command, timeout_s=self._command_timeout_s)
         output = reproducible(result.output)
         self._hint = output if "::" in output or ".py:" in output else self._hint
-        if result.timed_out:
-            limit = f"{self._command_timeout_s:g} s"
-            ending = f"[timed out after {limit}; all its processes were killed]"
-        else:
-            ending = f"[exit code {result.exit_code}]"
+        ending = exit_line(result, self._command_timeout_s)
         shown = clip(output.rstrip("\n"), self._max_output_chars)
         facts = output_facts(output, result.exit_code)
         return ToolResult(f"{shown}\n{ending}" if shown else ending, facts=facts)
@@ -298,7 +285,7 @@ class CodingEnv(PivotEnv):
         self._choose_box(self._tasks[task_id])
         self._sandbox.set_limits(self._choice.limits.restored(state.get("limits")))
         files = tuple(FileEntry(*entry) for entry in state["files"])
-        self._load_sandbox(SandboxState(files=files, shell=state["shell"], blobs=blobs))
+        self._sandbox.bring_up(SandboxState(files=files, shell=state["shell"], blobs=blobs))
         self._hint = state["hint"]
         self._viewed_path = state["viewed_path"]
         self._places = list(state["places"])

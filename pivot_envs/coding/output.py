@@ -2,6 +2,8 @@
 
 import re
 
+from pivot_envs.sandbox.base import CommandResult
+
 _DURATION = re.compile(
     r"^(.*\b(?:passed|failed|errors?|skipped|xfailed|xpassed|deselected|warnings?|[Rr]an)\b.*)"
     r" in \d+\.\d+s(?: \(\d+:\d\d:\d\d\))?",
@@ -31,3 +33,10 @@ def output_facts(output: str, exit_code: int | None) -> frozenset[str]:
     counts = {f"{number} {outcome}" for number, outcome in _COUNT.findall(output)}
     lines = {f"output: {line}" for line in output.splitlines()}
     return frozenset({f"exit code {exit_code}"} | (counts or lines))
+
+
+def exit_line(result: CommandResult, timeout_s: float) -> str:
+    """Return the line by which the agent is told how its command ended."""
+    if result.timed_out:
+        return f"[timed out after {timeout_s:g} s; all its processes were killed]"
+    return f"[exit code {result.exit_code}]"

@@ -167,6 +167,19 @@ class CodingTask:
         files = parse_diff(self.test_patch)
         return frozenset(path for file in files for path in (file.old_path, file.path) if path)
 
+    def packages(self) -> frozenset[str]:
+        """Return the import names of the packages that the known solution changes."""
+        match self.gold:
+            case Bug(mutations=mutations):
+                paths = [mutation.path for mutation in mutations]
+            case BugPatch(diff=diff) | Patch(diff=diff):
+                paths = [file.path or "" for file in parse_diff(diff)]
+            case None:
+                paths = []
+        modules = (path.removeprefix("src/") for path in paths if path.endswith(".py"))
+        tops = {module.partition("/")[0].removesuffix(".py") for module in modules}
+        return frozenset(tops - {"setup", "tests", "test", "docs", "conftest"})
+
     def title(self) -> str:
         """Return what the workspace is, such as ``sqlparse 0.5.3``."""
         match self.origin:

@@ -30,6 +30,8 @@ class SandboxChoice:
     """Docker boxes that are kept ready."""
     unsafe: bool = False
     """Whether an embedded box may run without isolation where the machine allows none."""
+    hidden_packages: tuple[str, ...] = ()
+    """Import names of packages of which an embedded box shows no installed copy."""
 
     @classmethod
     def of(
@@ -78,6 +80,7 @@ class SandboxChoice:
             image = self.image or DEFAULT_IMAGE
             box = DockerSandbox(image=image, spare_boxes=self.spare_boxes)
         else:
-            box = EmbeddedSandbox(unsafe=self.unsafe)
+            hidden = self.hidden_packages
+            box = EmbeddedSandbox(unsafe=self.unsafe, hidden_packages=hidden)
         box.set_limits(self.limits)
         return box

@@ -142,7 +142,8 @@ def _outcomes(
     for run in range(_RUNS):
         sandbox.load(replace(state, shell=""))
         report = sandbox.run_tests(test_files, timeout_s=_TIMEOUT_S, options=environment.options)
-        for test in merged.keys() | report.outcomes.keys():
+        # In the order of the run: tests may count on those before them.
+        for test in {**report.outcomes, **merged}:
             outcome = report.outcomes.get(test, "missing")
             known = merged.get(test, outcome if run == 0 else "missing")
             merged[test] = outcome if outcome == known else "flaky"
