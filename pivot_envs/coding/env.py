@@ -120,18 +120,15 @@ class CodingEnv(PivotEnv):
         return observation, {**info, "sandbox_level": self._sandbox.level}
 
     def patch(self) -> str:
-        """Return what the agent has changed so far, as git shows it.
-
-        After the end, changes of tests and configuration are left out, as they are in grading.
+        """Return what the agent has changed, as git shows it; after the end, only what counts.
 
         Raises:
             UnsavableError: The agent left files that no snapshot can hold.
             SandboxError: The sandbox died, or does not run.
             SourceError: There is no git.
         """
-        task = self.task
-        start = self._workspace().start_state(task)
-        return state_patch(start, self._sandbox.save(), left_out=task.test_paths())
+        start, left_out = self._workspace().start_state(self.task), self.task.test_paths()
+        return state_patch(start, self._sandbox.save(), left_out=left_out)
 
     def render(self) -> Any:
         """Return the transcript: text (``ansi``), pixels (``rgb_array``) or None (``human``)."""

@@ -171,7 +171,7 @@ def make_state(
         for path, content in files.items()
     }
     for path, target in (links or {}).items():
-        entries[path] = FileEntry(path, "symlink", 0o777, target)
+        entries[path] = FileEntry(path, "symlink", 0, target)
     _add_folders(entries)
     ordered = tuple(sorted(entries.values(), key=lambda entry: entry.path))
     return SandboxState(files=ordered, shell="", blobs=blobs)

@@ -23,7 +23,7 @@ _LEFT_OUT = frozenset((".git", "__pycache__", ".pytest_cache"))
 class Prediction:
     """What a model did to an instance's repository."""
 
-    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="ignore", strict=True)
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="ignore")
 
     instance_id: str
     model_name_or_path: str
@@ -67,7 +67,8 @@ def read_predictions(path: str | Path) -> tuple[Prediction, ...]:
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
             field = ".".join(map(str, first["loc"]))
-            raise TaskError(f"{place}, field {field}: {first['msg']}") from error
+            about = f", field {field}" if field else ""
+            raise TaskError(f"{place}{about}: {first['msg']}") from error
         if prediction.instance_id in predictions:
             raise TaskError(f"{place}: {prediction.instance_id!r} is predicted twice")
         predictions[prediction.instance_id] = prediction

@@ -1,7 +1,8 @@
 """Look through everything that can be read in the box for lines that nobody may find there.
 
-Gets a JSON file of ``{"lines": [...], "packages": [...], "roots": [...]}`` and prints JSON: where
-lines stand (in files, git objects, archives and bytecode), and where copies of the packages lie.
+Gets a JSON file of lines, packages, roots and skipped folders, removes it and itself,
+and prints JSON: where lines stand (in files, git objects, archives and bytecode), and where copies
+of the packages lie.
 """
 
 import json
@@ -14,7 +15,8 @@ import zlib
 
 MOST_BYTES = 32 << 20
 SKIPPED = ("/proc", "/sys", "/dev")
-TEXTS = (".py", ".pyi", ".txt", ".md", ".rst", ".diff", ".patch", ".json", ".jsonl", ".toml", "")
+TEXTS = (".py", ".pyi", ".txt", ".md", ".rst", ".diff", ".patch", ".json", ".jsonl", ".toml")
+KINDS = (*TEXTS, ".pyc", ".whl", ".zip", ".egg")
 
 
 def strings(code, found):
@@ -71,25 +73,45 @@ def git_pieces(folder):
 def main():
     with open(sys.argv[1], encoding="utf-8") as file:
         orders = json.load(file)
+    for path in (sys.argv[1], __file__):
+        os.remove(path)
     lines = {line.encode(): line for line in orders["lines"]}
     # One test for all lines is quicker than one for each.
     probes = {line[:24] for line in lines}
-    packages = set(orders["packages"])
-    found, copies, looked_at = [], [], 0
-    for root in orders["roots"]:
+    found, looked_at = set(), 0
+    for name, content in contents(orders["roots"], orders["skipped"]):
+        looked_at += 1
+        if any(probe in content for probe in probes):
+            found |= {(name, text) for line, text in lines.items() if line in content}
+    copies = list(copies_of(set(orders["packages"])))
+    print(json.dumps({"found": sorted(found), "copies": copies, "looked_at": looked_at}))
+
+
+def contents(roots, skipped):
+    """Yield everything below some folders; outside of the workspace, what may hold code."""
+    for root in roots:
         for place, inner, files in os.walk(root):
-            inner[:] = [name for name in inner if f"{place.rstrip('/')}/{name}" not in SKIPPED]
-            inside = place.startswith("/workspace")
-            copies += [f"{place}/{n}" for n in inner if n in packages and not inside]
-            sources = [pieces(f"{place}/{name}") for name in files if inside or name.endswith((*TEXTS[:-1], ".pyc", ".whl", ".zip", ".egg"))]
+            left_out = (*SKIPPED, *skipped)
+            inner[:] = [name for name in inner if f"{place.rstrip('/')}/{name}" not in left_out]
+            for name in files:
+                if not place.startswith("/usr") or name.endswith(KINDS):
+                    yield from pieces(f"{place}/{name}")
             if ".git" in inner:
-                sources.append(git_pieces(f"{place}/.git"))
-            for source in sources:
-                for name, content in source:
-                    looked_at += 1
-                    if any(probe in content for probe in probes):
-                        found += [(name, text) for line, text in lines.items() if line in content]
-    print(json.dumps({"found": found, "copies": copies, "looked_at": looked_at}))
+                yield from git_pieces(f"{place}/.git")
+
+
+def copies_of(packages):
+    """Yield where folders of the packages' names lie that are not empty."""
+    for place, inner, _ in os.walk("/"):
+        inner[:] = [name for name in inner if f"{place.rstrip('/')}/{name}" not in SKIPPED]
+        for name in inner:
+            if name in packages and not place.startswith("/workspace"):
+                path = f"{place}/{name}"
+                try:
+                    if os.listdir(path):
+                        yield path
+                except OSError:
+                    continue
 
 
 if __name__ == "__main__":
