@@ -156,7 +156,7 @@ def main() -> int:
 
 def _open(spec: str, config: BuildConfig) -> TaskSource:
     """Open a source; a plain requirement is one of mutations."""
-    is_requirement = not any(sign in spec for sign in ":/") and not Path(spec).exists()
+    is_requirement = not any(sign in spec for sign in ":/") and not Path(spec).is_file()
     if is_requirement:
         return MutationTasks(spec, config)
     return open_source(spec)

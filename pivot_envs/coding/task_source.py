@@ -98,14 +98,14 @@ def open_source(spec: str) -> TaskSource:
     Raises:
         TaskError: There is no such source.
     """
+    kind, mark, argument = spec.partition(":")
+    if mark and kind in KINDS:
+        return _make(KINDS[kind], argument)
     path = Path(spec)
     if path.is_dir():
         return TaskFolder(path)
-    kind, mark, argument = spec.partition(":")
     if not mark or path.exists() or "/" in kind:
         return TaskFile(path)
-    if kind in KINDS:
-        return _make(KINDS[kind], argument)
     name, _, argument = argument.partition(":")
     if kind.isidentifier() and not name.isidentifier():
         raise TaskError(

@@ -19,8 +19,10 @@ _SHARED_FILES = ("/etc/passwd", "/etc/group", "/etc/hosts", "/etc/nsswitch.conf"
 _DEVICES = tuple(f"/dev/{name}" for name in ("null", "zero", "full", "random", "urandom"))
 
 _NEEDED = frozenset(("pytest", "_pytest", "pluggy", "iniconfig", "packaging", "pygments"))
-_VENDORS = re.compile(r"^(_?vendor(ed)?|_?extern(al|s)?|_bundled)$")
-_HOLDS_PACKAGES = re.compile(r"/((site|dist)-packages|_?vendor(ed)?|_?extern(al|s)?|_bundled)$")
+_VENDORS = re.compile(r"^(_?vendor(ed)?|_?extern(al|s)?|third_?party|_bundled)$")
+_HOLDS_PACKAGES = re.compile(
+    r"/((site|dist)-packages|_?vendor(ed)?|_?extern(al|s)?|third_?party|_bundled)$"
+)
 _PACKAGES = re.compile(r"/(?:site|dist)-packages(/.*)$")
 _DEPTH = 2
 """Folders below installed packages, in which packages that are brought along are looked for."""
