@@ -235,7 +235,7 @@ def draw_line(scene: Scene) -> ToolCall:
         return submit(scene)
     (way,) = scene.said(r"Draw a (\w+) line")
     dot = next(shape for shape in _shapes(scene) if shape.kind == "circle")
-    length = scene.choose("length", (20, 28)) * scene.choose("direction", (1, -1))
+    length = scene.choose("length", (28, 32, 36)) * scene.choose("direction", (1, -1))
     dx, dy = (length, 0) if way == "horizontal" else (0, length)
     drawing = scene.screen.first("drawing")
     # Through the dot, but a little above and left of its centre: the page measures from there.
