@@ -6,7 +6,7 @@ writes results.json, curves.png, bars.png and report.html. The protocol is in RE
 
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -16,7 +16,8 @@ import tyro
 from rich.console import Console
 
 import pivot_envs  # noqa: F401  registers the environments
-from benchmarks.arms import ARMS, Arm
+from benchmarks.arm_options import MAIN_ARMS, check_arms
+from benchmarks.arms import Arm, train
 from benchmarks.domains import Domain, DomainName, find_domain
 from benchmarks.evaluations import Evaluator, Measurements
 from benchmarks.plots import draw_bars, draw_curves
@@ -26,6 +27,7 @@ from benchmarks.results import ArmRecord, Results
 from benchmarks.run_directory import RunDirectory, fingerprint
 from benchmarks.study import Study, collect_demonstrations, progress_bars
 from benchmarks.summary import summarise
+from benchmarks.tuning import read_tuned
 from pivot_agents.llm import LLMPolicy
 from pivot_envs.errors import PivotError
 
@@ -50,6 +52,11 @@ class Arguments:
     unfinished run in it goes on."""
     tasks: Path | None = None
     """File of coding tasks; the shipped one by default."""
+    arms: tuple[str, ...] = MAIN_ARMS
+    """Which arms to run; a run directory can get more of them later. benchmarks/README.md lists
+    them."""
+    tuned: Path | None = None
+    """Search log of benchmarks.tuning, whose best settings the arms then use."""
     seeds: int | None = None
     """How often each arm is run; the preset's number by default."""
     max_lines: int | None = None
@@ -66,6 +73,8 @@ def compare(
     console: Console,
     domain: Domain | None = None,
     other: Domain | None = None,
+    arms: Sequence[str] = MAIN_ARMS,
+    tuned: Mapping[str, Mapping[str, float]] | None = None,
     device: str = "cpu",
 ) -> Results:
     """Run a comparison, or what is left of it, and write its report.
@@ -77,6 +86,8 @@ def compare(
         console: Where progress and the table go.
         domain: What it runs on; by default the shipped coding tasks.
         other: A domain to measure what is forgotten on.
+        arms: Names of the arms to run; finished ones of other calls are not shown.
+        tuned: Numbers of the protocol that differ for an arm, by its name.
         device: Where the model runs.
 
     Raises:
@@ -84,19 +95,21 @@ def compare(
         ModelError: There is no causal language model with a chat template.
         TaskError: The task file is damaged or has too few tasks.
         InfraError: The sandbox cannot be used.
+        ValueError: An arm is unknown.
     """
+    arms = check_arms(arms)
     torch.set_num_threads(protocol.threads)
     domain = domain or find_domain("coding")
     draw = domain.draw(protocol)
     base = LLMPolicy.load(model, device=device, max_new_tokens=protocol.max_new_tokens)
     base.model.requires_grad_(False)
     run = RunDirectory(out)
-    config = _config(protocol, model, domain, other, device)
+    config = {**_config(protocol, model, domain, other, device), "tuned": tuned}
     if run.claim(config):
         console.print(f"going on with the run in {out}")
     with progress_bars(console) as progress:
         study = Study(protocol, domain, draw, base, run, progress, other)
-        scores, records = _measure(study)
+        scores, records = _measure(study, arms, tuned or {})
     results = summarise(scores, records, _facts(study, config))
     _write(run, results, scores)
     print_table(results, console)
@@ -105,7 +118,9 @@ def compare(
     return results
 
 
-def _measure(study: Study) -> tuple[dict[str, list[Measurements]], list[ArmRecord]]:
+def _measure(
+    study: Study, arms: Sequence[str], tuned: Mapping[str, Mapping[str, float]]
+) -> tuple[dict[str, list[Measurements]], list[ArmRecord]]:
     """Run every stage that is not done yet."""
     demonstrations = collect_demonstrations(study)
     seeds = range(study.protocol.seeds)
@@ -118,10 +133,12 @@ def _measure(study: Study) -> tuple[dict[str, list[Measurements]], list[ArmRecor
             scores[name] = [evaluator.baseline(folder, make)]
         scores["base"] = [evaluator.everything("base", base, seed=0)]
         records = []
-        for name, train in ARMS.items():
+        for name in arms:
             scores[name] = []
+            numbers: Mapping[str, Any] = tuned.get(name, {})
+            its_study = replace(study, protocol=replace(study.protocol, **numbers))
             for seed in seeds:
-                trained = train(Arm(name, seed, study, evaluator, demonstrations))
+                trained = train(Arm(name, seed, its_study, evaluator, demonstrations))
                 records.append(trained.record)
                 label = f"{name}-seed-{seed}"
                 scores[name].append(evaluator.everything(label, trained.policy, seed=seed))
@@ -195,6 +212,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             console=console,
             domain=find_domain(given.domain, given.tasks),
             other=None if given.other is None else find_domain(given.other),
+            arms=given.arms,
+            tuned=None if given.tuned is None else read_tuned(given.tuned),
             device=given.device,
         )
     except KeyboardInterrupt:

@@ -41,6 +41,10 @@ class Protocol:
     """Largest share of the turn budget that profiling may use; states are drawn to fit."""
     max_mean: float = 0.9
     """States that succeed at least this often are too easy to be pivots."""
+    own_episodes: int = 8
+    """Episodes whose failures give an arm states of its own."""
+    own_tries: int = 4
+    """New attempts from each state that is tried in that search."""
     balance_tools: bool = True
     """Keep no more pivots of one tool than of all the others together."""
     e2e_groups: int = 4

@@ -1,7 +1,6 @@
 """Checkpoints, what a trainer needs to go on as if it had never stopped."""
 
 import os
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,17 +51,19 @@ def save_checkpoint(path: str | os.PathLike[str], state: TrainingState) -> None:
         "curriculum": {} if state.curriculum is None else state.curriculum.state(),
     }
     target = Path(path)
+    # One name for all tries, so that a process that is killed here leaves one file and not many.
+    partial = target.with_name(f".{target.name}.partial")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=target.parent, delete=False) as file:
-            try:
+        try:
+            with partial.open("wb") as file:
                 torch.save(content, file)
                 file.flush()
                 os.fsync(file.fileno())
-                Path(file.name).replace(target)
-            except BaseException:
-                Path(file.name).unlink(missing_ok=True)
-                raise
+            partial.replace(target)
+        except BaseException:
+            partial.unlink(missing_ok=True)
+            raise
     except (OSError, RuntimeError) as error:
         raise CheckpointError(f"cannot write the checkpoint {target}: {error}") from error
 

@@ -107,16 +107,25 @@ class LazyProfiler:
     def observe(self, step: int, rewards: Sequence[Sequence[float]]) -> None:
         """Add the outcomes of the step's groups, and age everything if they moved the policy.
 
+        Equal rewards between 0 and 1 say that the choice of the action does not matter: they count
+        as the end that is nearer, so that the state retires.
+
         Raises:
-            ValueError: There are not as many groups as starts were given out.
+            ValueError: There are not as many groups as starts were given out, or a reward is
+                outside [0, 1].
         """
         if len(rewards) != len(self._chosen):
             raise ValueError(f"expected {len(self._chosen)} groups, got {len(rewards)}")
+        if any(not 0.0 <= reward <= 1.0 for each in rewards for reward in each):
+            raise ValueError(f"rewards must be in [0, 1], got {rewards}")
         for pivot_id, outcomes in zip(self._chosen, rewards, strict=True):
             record = self._records[pivot_id]
             record.successes, record.failures = self._evidence(record)
-            record.successes += sum(outcomes)
-            record.failures += len(outcomes) - sum(outcomes)
+            total = sum(outcomes)
+            if outcomes and min(outcomes) == max(outcomes):
+                total = len(outcomes) * round(outcomes[0])
+            record.successes += total
+            record.failures += len(outcomes) - total
             record.update = self._updates
         # A step without a mixed group leaves the policy as it is.
         self._updates += any(min(each) < max(each) for each in rewards if each)

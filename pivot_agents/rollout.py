@@ -31,13 +31,15 @@ class _Episode:
         return str(self.first.info["task_id"])
 
     def context(self, horizon: int | None) -> Context:
+        turn, seed = len(self.transitions), self.start.draw_seed
         return Context(
             messages=self.latest.messages,
             tools=self.latest.tools,
             task_id=self.task_id,
             prefix_ids=self.prefix_ids,
             prefix_messages=self.prefix_messages,
-            turns_left=None if horizon is None else horizon - len(self.transitions),
+            turns_left=None if horizon is None else horizon - turn,
+            draw_key=None if seed is None else (seed, turn),
         )
 
 

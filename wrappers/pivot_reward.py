@@ -1,5 +1,6 @@
 """PivotReward, which rewards the first action after a pivot as a verifier judges it."""
 
+from collections.abc import Mapping
 from typing import Any, SupportsFloat
 
 import gymnasium as gym
@@ -7,7 +8,7 @@ from gymnasium.utils import RecordConstructorArgs
 
 from pivot_envs.core import PivotEnv
 from pivot_envs.errors import ActionError, InfraError
-from pivot_envs.tools import ToolCall, parse_action
+from pivot_envs.tools import parse_action
 from wrappers.attempt import Attempt, Verifier
 from wrappers.pivot import Pivot
 
@@ -83,14 +84,7 @@ class PivotReward(gym.Wrapper[str, str, str, str], RecordConstructorArgs):
     def _judge(self, pivot: Pivot, action: str, info: dict[str, Any]) -> float | None:
         if info["infra_error"] is not None:
             return 0.0
-        attempt = Attempt(
-            action=action,
-            call=_call(action, self._core),
-            error=info["action_error"],
-            effect=self._core.effect(),
-            before=self._before,
-        )
-        reward = self._verifier(pivot, attempt)
+        reward = self._verifier(pivot, make_attempt(self._core, action, info, self._before))
         if reward is not None and not 0.0 <= reward <= 1.0:
             raise ValueError(
                 f"a verifier must return a reward in [0, 1] or None, {self._verifier} gave "
@@ -99,8 +93,20 @@ class PivotReward(gym.Wrapper[str, str, str, str], RecordConstructorArgs):
         return None if reward is None else float(reward)
 
 
-def _call(action: str, core: PivotEnv) -> ToolCall | None:
+def make_attempt(core: PivotEnv, action: str, info: Mapping[str, Any], before: str) -> Attempt:
+    """Return what the last action did, for a verifier.
+
+    Args:
+        core: The environment, after the action.
+        action: The action text.
+        info: The step's.
+        before: Digest of the state before the action.
+
+    Raises:
+        InfraError: The state could not be read.
+    """
     try:
-        return parse_action(action, core.tools)
+        call = parse_action(action, core.tools)
     except ActionError:
-        return None
+        call = None
+    return Attempt(action, call, info["action_error"], core.effect(), before)

@@ -186,7 +186,7 @@ class CodingEnv(PivotEnv):
         else:
             ending = f"[exit code {result.exit_code}]"
         shown = clip(output.rstrip("\n"), self._max_output_chars)
-        facts = output_facts(command, output, result.exit_code)
+        facts = output_facts(command, shown, result.exit_code)
         return ToolResult(f"{shown}\n{ending}" if shown else ending, facts=facts)
 
     def _view(self, arguments: Mapping[str, Any]) -> ToolResult:

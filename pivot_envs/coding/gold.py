@@ -5,7 +5,7 @@ turns them into the solved state. A bug is put into whole code, a patch is what 
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal
 
@@ -75,19 +75,7 @@ class Bug:
         Raises:
             TaskError: A mutation does not fit the workspace.
         """
-        by_path: defaultdict[str, list[Mutation]] = defaultdict(list)
-        for mutation in self.mutations:
-            by_path[mutation.path].append(mutation)
-        changes: dict[str, str | None] = {}
-        for path, mutations in by_path.items():
-            text = read(path)
-            if text is None:
-                raise TaskError(f"the release has no file {path!r}")
-            # From the end, so that every place is still the whole file's.
-            for mutation in sorted(mutations, key=lambda each: (-each.line, -each.column)):
-                text = apply_mutation(text, mutation)
-            changes[path] = text
-        return changes
+        return mutate(self.mutations, read)
 
     def changes_to_solution(self, read: ReadText) -> Changes:
         """Return nothing: the workspace is whole."""
@@ -115,6 +103,27 @@ class Patch:
             TaskError: The patch does not fit the workspace.
         """
         return apply_diff(self.diff, read)
+
+
+def mutate(mutations: Iterable[Mutation], read: ReadText) -> dict[str, str | None]:
+    """Return the files that some mutations change, with them.
+
+    Raises:
+        TaskError: A mutation does not fit its file.
+    """
+    by_path: defaultdict[str, list[Mutation]] = defaultdict(list)
+    for mutation in mutations:
+        by_path[mutation.path].append(mutation)
+    changes: dict[str, str | None] = {}
+    for path, changing in by_path.items():
+        text = read(path)
+        if text is None:
+            raise TaskError(f"the release has no file {path!r}")
+        # From the end, so that every place is still the whole file's.
+        for mutation in sorted(changing, key=lambda each: (-each.line, -each.column)):
+            text = apply_mutation(text, mutation)
+        changes[path] = text
+    return changes
 
 
 def apply_mutation(text: str, mutation: Mutation) -> str:

@@ -7,7 +7,7 @@ from pathlib import PurePosixPath
 from pivot_envs.coding.task import CodingTask
 from pivot_envs.coding.workspace import Workspace
 from pivot_envs.errors import SandboxError, SnapshotError, UnsavableError
-from pivot_envs.sandbox.base import FileEntry, Sandbox, SandboxState
+from pivot_envs.sandbox.base import FileEntry, Sandbox, SandboxState, TestReport
 
 _STEERS_TESTS = re.compile(
     r"(^|/)(conftest\.py|pytest\.ini|\.pytest\.ini|pyproject\.toml|setup\.cfg|tox\.ini"
@@ -80,17 +80,35 @@ def grade(sandbox: Sandbox, task: CodingTask, workspace: Workspace, timeout_s: f
         TaskError: The task's test patch does not fit the workspace.
     """
     named = task.named_tests()
-    graders = workspace.graders_state(task)
     try:
-        sandbox.load(graded_state(sandbox.save(), workspace, graders))
+        state = sandbox.save()
     except UnsavableError:
         return Verdict(named, len(named))
+    report = run_graded(sandbox, state, task, workspace, timeout_s)
+    failing = tuple(test for test in named if report.outcomes.get(test) != "passed")
+    return Verdict(failing, len(named))
+
+
+def run_graded(
+    sandbox: Sandbox,
+    state: SandboxState,
+    task: CodingTask,
+    workspace: Workspace,
+    timeout_s: float,
+) -> TestReport:
+    """Run the task's named tests on an agent's files as the grader does.
+
+    Raises:
+        SandboxError: The sandbox failed.
+        TaskError: The task's test patch does not fit the workspace.
+    """
+    graders = workspace.graders_state(task)
+    try:
+        sandbox.load(graded_state(state, workspace, graders))
     except SnapshotError as error:
         raise SandboxError(f"the graded files cannot be put in place: {error}") from error
     environment = task.environment
     limit_s = timeout_s if environment.timeout_s is None else environment.timeout_s
     # For each traceback pytest parses whole files, which can take longer than the tests.
     options = (*environment.options, "--tb=no")
-    report = sandbox.run_tests(named, timeout_s=limit_s, options=options)
-    failing = tuple(test for test in named if report.outcomes.get(test) != "passed")
-    return Verdict(failing, len(named))
+    return sandbox.run_tests(task.named_tests(), timeout_s=limit_s, options=options)

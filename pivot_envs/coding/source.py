@@ -72,14 +72,14 @@ def fetch_source(
         name: Name of the package on the index.
         version: Exact version, or ``None`` for the newest.
         sha256: Expected SHA-256 of the archive.
-        cache_dir: Where archives are kept; a folder of the user's cache by default.
+        cache_dir: Where archives are kept; ``cache_folder()`` by default.
 
     Raises:
         SourceError: The release cannot be fetched or kept, is not the expected one, or has no
             tests or no Python package.
     """
     name = canonicalize_name(name)
-    folder = Path(cache_dir or user_cache_dir("pivotrl")) / "sources"
+    folder = cache_folder(cache_dir) / "sources"
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with FileLock(folder / ".lock"):
@@ -95,6 +95,11 @@ def fetch_source(
             f"got {release.sha256}; it was made from another archive"
         )
     return unpack_release(name, release)
+
+
+def cache_folder(cache_dir: str | Path | None = None) -> Path:
+    """Return where releases and builds are kept: as given, PIVOTRL_CACHE, or the user's cache."""
+    return Path(cache_dir or os.environ.get("PIVOTRL_CACHE") or user_cache_dir("pivotrl"))
 
 
 def unpack_release(name: str, release: Download) -> PackageSource:

@@ -5,8 +5,8 @@ import gzip
 import json
 import os
 import zlib
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -32,6 +32,8 @@ class LoadedTasks:
     tasks: tuple[CodingTask, ...]
     problems: tuple[str, ...] = ()
     """One sentence for each that cannot; it names file, line and field where there is one."""
+    dropped: Mapping[str, int] = field(default_factory=dict)
+    """How often a source that builds its tasks tried in vain, by reason."""
 
 
 def default_tasks_path() -> Path:
@@ -92,7 +94,7 @@ def load_tasks(path: str | Path) -> LoadedTasks:
     for number, line in enumerate(lines, start=2):
         place = f"{path}, line {number}"
         try:
-            task = _parse_task(place, line)
+            task = parse_task(place, line)
             if task.task_id in tasks:
                 raise TaskError(f"{place}: task_id {task.task_id!r} occurs twice")
             tasks[task.task_id] = task
@@ -146,16 +148,21 @@ def _check_header(path: Path, line: str) -> None:
     )
 
 
-def _parse_task(place: str, line: str) -> CodingTask:
+def parse_task(place: str, line: str) -> CodingTask:
+    """Read one line of a task file.
+
+    Raises:
+        TaskError: The task is wrong; the message begins with ``place`` and names the field.
+    """
     try:
         task = _task_adapter().validate_json(line)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
-        field = ".".join(map(str, first["loc"])) or "the whole line"
-        raise TaskError(f"{place}, field {field}: {first['msg']}") from error
-    for field, path in _paths(place, task):
+        name = ".".join(map(str, first["loc"])) or "the whole line"
+        raise TaskError(f"{place}, field {name}: {first['msg']}") from error
+    for name, path in _paths(place, task):
         if leaves_workspace(path):
-            raise TaskError(f"{place}, field {field}: {path!r} leaves the workspace")
+            raise TaskError(f"{place}, field {name}: {path!r} leaves the workspace")
     return task
 
 
@@ -167,13 +174,13 @@ def _paths(place: str, task: CodingTask) -> Iterator[tuple[str, str]]:
             yield f"gold.mutations.{index}.path", mutation.path
     if isinstance(task.gold, Patch):
         diffs["gold.diff"] = task.gold.diff
-    for field, diff in diffs.items():
+    for name, diff in diffs.items():
         try:
             changed = parse_diff(diff)
         except TaskError as error:
-            raise TaskError(f"{place}, field {field}: {error}") from error
+            raise TaskError(f"{place}, field {name}: {error}") from error
         for file in changed:
-            yield from ((field, path) for path in (file.old_path, file.path) if path)
+            yield from ((name, path) for path in (file.old_path, file.path) if path)
 
 
 @cache

@@ -15,7 +15,10 @@ from pivot_envs.coding.task_file import SUFFIXES, LoadedTasks, load_tasks
 from pivot_envs.coding.workspace import Workspace
 from pivot_envs.errors import PivotError, TaskError
 
-KINDS: Mapping[str, str] = {}
+KINDS: Mapping[str, str] = {
+    "mutations": "pivot_envs.coding.tasks.built:MutationTasks",
+    "releases": "pivot_envs.coding.tasks.built:ReleasePairs",
+}
 """Kind of a spec to the class that reads its argument, as ``module:Class``."""
 
 
@@ -94,18 +97,18 @@ def open_source(spec: str) -> TaskSource:
     Raises:
         TaskError: There is no such source.
     """
+    kind, mark, argument = spec.partition(":")
+    if mark and kind in KINDS:
+        return _make(KINDS[kind], argument)
     path = Path(spec)
     if path.is_dir():
         return TaskFolder(path)
-    kind, mark, argument = spec.partition(":")
     if not mark or path.exists() or "/" in kind:
         return TaskFile(path)
-    if kind in KINDS:
-        return _make(KINDS[kind], argument)
     name, _, argument = argument.partition(":")
     if kind.isidentifier() and not name.isidentifier():
         raise TaskError(
-            f"{spec!r} is no task source: there are the kinds {', '.join(KINDS) or 'of none'}, "
+            f"{spec!r} is no task source: there are the kinds {', '.join(KINDS)}, "
             "task files and folders, and package.module:Class:ARGUMENT"
         )
     return _make(f"{kind}:{name}", argument)

@@ -1,7 +1,8 @@
 """Workspace, the files that a task begins from, as a sandbox state."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import PurePosixPath
 
 from pivot_envs.coding.diff import apply_diff, write_diff
@@ -26,6 +27,12 @@ class Workspace:
     """The code's own folders and modules; only what lies in them is the agent's to change."""
     test_dirs: tuple[str, ...]
     """Folders with tests, and test files that lie elsewhere; they may lie in the code's own."""
+    _names: Mapping[str, str] = field(init=False, repr=False, compare=False)
+    """Names of the files' blobs by path."""
+
+    def __post_init__(self) -> None:
+        files = (entry for entry in self.state.files if entry.kind == "file")
+        object.__setattr__(self, "_names", {entry.path: entry.content for entry in files})
 
     @classmethod
     def of(cls, source: PackageSource) -> "Workspace":
@@ -41,8 +48,7 @@ class Workspace:
     @property
     def files(self) -> Mapping[str, bytes]:
         """Contents by path."""
-        entries = (entry for entry in self.state.files if entry.kind == "file")
-        return {entry.path: self.state.blobs[entry.content] for entry in entries}
+        return {path: self.state.blobs[name] for path, name in self._names.items()}
 
     def package_paths(self) -> tuple[str, ...]:
         """Return the package's own Python files, without its tests."""
@@ -78,13 +84,11 @@ class Workspace:
         Raises:
             TaskError: The file holds no UTF-8 text.
         """
-        for entry in self.state.files:
-            if entry.path == path and entry.kind == "file":
-                try:
-                    return self.state.blobs[entry.content].decode("utf-8")
-                except UnicodeDecodeError as error:
-                    raise TaskError(f"{self.title}: {path} holds no UTF-8 text") from error
-        return None
+        name = self._names.get(path)
+        try:
+            return None if name is None else _decoded(self.state.blobs[name])
+        except UnicodeDecodeError as error:
+            raise TaskError(f"{self.title}: {path} holds no UTF-8 text") from error
 
     def visible_tests(self, task: CodingTask) -> tuple[str, ...]:
         """Return what an agent can run: FAIL_TO_PASS, or the old tests nearest to hidden ones."""
@@ -135,7 +139,7 @@ class Workspace:
         )
 
     def _has(self, path: str) -> bool:
-        return any(entry.path == path for entry in self.state.files)
+        return path in self._names
 
     def _start(self, task: CodingTask) -> Changes:
         try:
@@ -150,6 +154,11 @@ class Workspace:
             return task.gold.changes_to_solution(self.read)
         except TaskError as error:
             raise TaskError(f"{task.task_id}: {error}") from error
+
+
+@lru_cache(maxsize=512)
+def _decoded(content: bytes) -> str:
+    return content.decode("utf-8")
 
 
 def make_state(files: Mapping[str, bytes], modes: Mapping[str, int]) -> SandboxState:

@@ -5,6 +5,7 @@ import importlib
 from pivot_envs.web.suite import Suite
 
 _NAMES = {
+    "sites": "pivot_envs.web.sites.suite:SitesSuite",
     "miniwob": "pivot_envs.web.miniwob.suite:MiniWobSuite",
 }
 

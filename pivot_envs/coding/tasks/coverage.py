@@ -6,6 +6,7 @@ import re
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from importlib.resources import files
 from typing import Any
 
@@ -134,6 +135,7 @@ def _run(
     return record
 
 
+@lru_cache(maxsize=100_000)
 def _function_at(source: str, line: int) -> str | None:
     """Return the innermost function around a line, or the one whose decorators begin there."""
     spans = find_functions(source)

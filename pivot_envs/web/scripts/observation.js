@@ -66,6 +66,14 @@
     return pivot.hasHandler(element) || element.tabIndex >= 0;
   };
 
+  // A label says its own words, not the options or the text of the field that it holds.
+  const labelText = (label) => {
+    if (!label.querySelector('select, textarea')) return label.textContent;
+    const copy = label.cloneNode(true);
+    for (const field of copy.querySelectorAll('select, textarea')) field.remove();
+    return copy.textContent;
+  };
+
   // Tells whether an element holds more than its own short name.
   const isGroup = (element) => {
     if (/^(A|BUTTON|SUMMARY|LABEL|INPUT|SELECT|TEXTAREA|text)$/.test(element.tagName)) return false;
@@ -86,7 +94,7 @@
     if (tag === 'INPUT' && /^(submit|button|reset)$/.test(element.type) && element.value)
       return clean(element.value, LONGEST_NAME);
     if (element.labels && element.labels.length)
-      return clean([...element.labels].map((label) => label.textContent).join(' '), LONGEST_NAME);
+      return clean([...element.labels].map(labelText).join(' '), LONGEST_NAME);
     const isField = /^(INPUT|SELECT|TEXTAREA)$/.test(tag) || element.isContentEditable;
     const text = isField || tag === 'svg' ? '' : clean(element.textContent, LONGEST_NAME);
     return (

@@ -2,6 +2,7 @@ import io
 import tarfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -166,6 +167,21 @@ def tiny_env(shared_tiny_env: CodingEnv) -> CodingEnv:
     """A running episode of the bug in ``clamp``."""
     shared_tiny_env.reset(seed=0, options={"task_id": "tiny-1.0/clamp"})
     return shared_tiny_env
+
+
+@pytest.fixture
+def env_of_kind(tiny_tasks: Path, kind: str, request: pytest.FixtureRequest) -> Iterator[CodingEnv]:
+    """A started environment of the tiny release in a box of the test's ``kind``."""
+    options: dict[str, Any] = {}
+    if kind == "docker":
+        options = {"sandbox": "docker", "image": request.getfixturevalue("docker_image")}
+    env = CodingEnv(tasks=str(tiny_tasks), max_turns=10**6, command_timeout_s=20.0, **options)
+    try:
+        env.reset(seed=0)
+    except SandboxUnavailableError as error:
+        pytest.skip(str(error))
+    yield env
+    env.close()
 
 
 @pytest.fixture(scope="session")

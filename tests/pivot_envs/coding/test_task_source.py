@@ -7,6 +7,7 @@ from pivot_envs.coding.env import CodingEnv
 from pivot_envs.coding.task import CodingTask, Foreign
 from pivot_envs.coding.task_file import LoadedTasks, read_tasks, write_tasks
 from pivot_envs.coding.task_source import open_source, open_workspace
+from pivot_envs.coding.tasks.built import ReleasePairs
 from pivot_envs.coding.taskset import TaskSet, TaskWarning
 from pivot_envs.coding.workspace import Workspace, make_state
 from pivot_envs.errors import TaskError
@@ -110,6 +111,11 @@ def test_one_wrong_task_does_not_hide_the_others(tiny_tasks: Path, tmp_path: Pat
     path.write_text(tiny_tasks.read_text() + "{}\n")
     with pytest.warns(TaskWarning, match=r"1 of 3 .*tasks\.jsonl, line 4, field task_id: Field"):
         assert len(TaskSet(str(path))) == 2
+
+
+def test_a_long_spec_is_no_file_name() -> None:
+    source = open_source("releases:" + ",".join(["tiny==1.0..1.1"] * 100))
+    assert isinstance(source, ReleasePairs)
 
 
 @pytest.mark.parametrize(

@@ -38,7 +38,7 @@ def _issue(
     mutation: Mutation = MUTATION,
     output: str = OUTPUT,
 ) -> list[str]:
-    return write_issue(Workspace.of(source), mutation, failing, output).split("\n")
+    return write_issue(Workspace.of(source), [mutation], failing, output).split("\n")
 
 
 def test_an_issue_counts_names_and_quotes(tiny_source: PackageSource) -> None:
