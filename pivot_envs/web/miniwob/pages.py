@@ -36,7 +36,8 @@ _SOURCE = re.compile(r"""(["'])(\.\./[\w./-]+\.(?:png|gif|jpg))\1""")
 _BUILT = re.compile(r"""'(\.\./[\w./-]+/)'\s*\+\s*([^;,()]+?)\s*\+\s*'(\.png|\.gif|\.jpg)'""")
 _HIDDEN = (
     '<meta charset="utf-8"><style>#reward-display, #click-canvas, #sync-task-cover '
-    "{display: none !important}</style>"
+    # The task's words keep their place: scripts count pixels from below them.
+    "{display: none !important} #query {visibility: hidden !important}</style>"
 )
 
 
