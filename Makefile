@@ -10,8 +10,11 @@ RUN = $(VENV)/bin/python
 INSTALL = $(RUN) -m pip install --disable-pip-version-check -c constraints.txt
 TRAIN = $(VENV)/.has-train
 DEV = $(VENV)/.has-dev
+TRL = $(VENV)/.has-trl
+# What developers' tools are installed beside; continuous integration adds more.
+DEV_EXTRAS ?= train,docker,web,dev
 
-.PHONY: help compare test check base-model tasks sandbox-figures leak-figures trac clean
+.PHONY: help compare test check base-model tasks sandbox-figures leak-figures training-figures trac clean
 .DEFAULT_GOAL = help
 
 help: ## List the targets
@@ -46,6 +49,10 @@ sandbox-figures: $(TRAIN) ## Measure steps, snapshots and restores of the sandbo
 leak-figures: $(TRAIN) ## Run 2,000 episodes and show what has grown
 	$(RUN) -m benchmarks.leaks $(ARGS)
 
+training-figures: $(TRL) ## Measure the learner beside TRL, and pools of threads beside processes
+	$(RUN) -m benchmarks.training_speed $(ARGS)
+	$(RUN) -m benchmarks.pool_speed
+
 trac: $(VENV)/trac/.installed ## Install Trac, on which foreign sites are tested, in an environment of its own
 
 $(VENV)/trac/.installed: $(VENV)/.created
@@ -72,5 +79,9 @@ $(TRAIN): $(VENV)/.created pyproject.toml constraints.txt
 	@touch $@
 
 $(DEV): $(VENV)/.created pyproject.toml constraints.txt
-	$(INSTALL) -e '.[train,docker,web,dev]'
+	$(INSTALL) -e '.[$(DEV_EXTRAS)]'
+	@touch $@ $(TRAIN)
+
+$(TRL): $(VENV)/.created pyproject.toml constraints.txt
+	$(INSTALL) -e '.[train,trl]'
 	@touch $@ $(TRAIN)

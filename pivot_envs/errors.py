@@ -12,6 +12,7 @@ PivotError
 ├── StoreError (OSError)              a snapshot store cannot be read or written
 └── InfraError (RuntimeError)         our machinery failed; never a reward of 0
     ├── SandboxError                  the sandbox died or answered nonsense
+    ├── WorkerError                   the process that holds an environment died
     ├── SandboxUnavailableError       nothing on this machine can isolate a command
     ├── BrowserError                  the browser died, hung, or was lost
     └── BrowserUnavailableError       no browser can be started on this machine
@@ -69,6 +70,10 @@ class InfraError(PivotError, RuntimeError):
 
 class SandboxError(InfraError):
     """The sandbox died, hung, or broke its protocol."""
+
+
+class WorkerError(InfraError):
+    """The process or actor that holds an environment died."""
 
 
 class SandboxUnavailableError(InfraError):

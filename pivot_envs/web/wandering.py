@@ -11,7 +11,7 @@ from pivot_envs.tools import ToolCall
 Item = TypeVar("Item")
 
 _ELEMENT = re.compile(r"\[(\d+)\] (\S+)([^\[\n]*)")
-_FIELDS = frozenset({"textbox", "searchbox", "spinbutton", "date", "time"})
+_FIELDS = frozenset({"textbox", "searchbox", "spinbutton"})
 _LISTS = frozenset({"combobox", "listbox"})
 _TEXTS = ("a", "7", "blue", "Anna", "2016-12-05", "note one")
 _KEYS = ("Tab", "Enter", "ArrowDown", "ArrowRight", "Backspace", "Escape")

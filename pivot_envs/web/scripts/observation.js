@@ -16,8 +16,7 @@
   const INPUT_ROLES = {
     checkbox: 'checkbox', radio: 'radio', range: 'slider', number: 'spinbutton', submit: 'button',
     button: 'button', reset: 'button', image: 'button', file: 'file', color: 'color',
-    search: 'searchbox', date: 'date', time: 'time', month: 'month', week: 'week',
-    'datetime-local': 'datetime',
+    search: 'searchbox',
   };
   const WIDGETS = new Set(
     ('button link checkbox radio switch tab menuitem menuitemcheckbox menuitemradio option ' +
