@@ -11,7 +11,7 @@ from typing import Any
 
 from pivot_agents.policy import Completion, Context, Policy, ScriptedPolicy
 from pivot_envs import Message, ToolCall
-from pivot_envs.coding.task import Mutation
+from pivot_envs.coding.gold import Mutation
 from pivot_envs.coding.tasks.mutations import find_functions
 from pivot_envs.errors import SourceError
 

@@ -18,11 +18,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pivot_envs import Message
-from pivot_envs.coding.task import Mutation
+from pivot_envs.coding.gold import Mutation, apply_mutation
 from pivot_envs.coding.tasks.mutations import SourceFunction
 from pivot_envs.coding.tasks.mutations import find_functions as find_mutations
 from pivot_envs.coding.tasks.splits import is_unseen, split_of
-from pivot_envs.coding.workspace import Workspace, apply_mutation
+from pivot_envs.coding.workspace import Workspace
 
 OBSERVATION_SHARE = 0.25
 """Share of the tokens that the environment wrote that count in the loss."""
@@ -90,7 +90,7 @@ def is_for_pretraining(package: str, function: str, mutation: Mutation) -> bool:
 
 def package_code(workspace: Workspace) -> Iterator[Code]:
     """Read a release's files without the functions and mutations that are held out."""
-    package = workspace.source.name
+    package = workspace.name
     for path in workspace.package_paths():
         text = workspace.text(path)
         functions = []
@@ -130,6 +130,19 @@ def corpus_hash(rows: Iterable[Row]) -> str:
     return digest.hexdigest()
 
 
+def save_rows(path: Path, rows: Iterable[Row]) -> None:
+    """Write rows as one file, whole or not at all."""
+    kept = list(rows)
+    partial = path.with_name(f"{path.stem}.partial.npz")
+    np.savez(
+        partial,
+        ids=np.concatenate([row.token_ids for row in kept]),
+        actions=np.concatenate([row.is_action for row in kept]),
+        lengths=np.asarray([len(row.token_ids) for row in kept]),
+    )
+    partial.replace(path)
+
+
 def tool_call_pieces() -> tuple[str, ...]:
     """Return the fixed parts of tool calls that the tokenizer keeps whole."""
     empty = tuple(
@@ -143,3 +156,18 @@ def tool_call_pieces() -> tuple[str, ...]:
         '{"name": "answer", "arguments": {"text": "',
     )
     return (*empty, *opened, ', "old": "', '", "new": "', ', "end": ', ', "text": "', '"}}')
+
+
+def web_pieces() -> tuple[str, ...]:
+    """Return fixed parts of pages and of calls on them that the tokenizer keeps whole."""
+    firsts = {
+        "click": '"ref": ',
+        "fill": '"ref": ',
+        "select": '"ref": ',
+        "drag": '"from_ref": ',
+        "press": '"key": "',
+        "scroll": '"dy": ',
+    }
+    roles = ("button", "checkbox", "radio", "textbox", "combobox", "link", "span", "div", "tab")
+    calls = (f'{{"name": "{name}", "arguments": {{{first}' for name, first in firsts.items())
+    return (*calls, ', "option": "', *(f"] {role}" for role in roles))

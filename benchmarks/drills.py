@@ -14,10 +14,9 @@ from benchmarks.corpus import Code
 from benchmarks.slips import draw_slips
 from pivot_agents.expert import edit_call
 from pivot_envs import Message, ToolCall
-from pivot_envs.coding.task import Mutation
+from pivot_envs.coding.gold import Mutation, apply_mutation, revert_mutation
 from pivot_envs.coding.tasks.mutations import SourceFunction
 from pivot_envs.coding.view import FunctionSpan, find_function, show_function, shown_lines
-from pivot_envs.coding.workspace import apply_mutation, revert_mutation
 from pivot_envs.drill import MAX_SIZE, WORDS, DrillTask
 
 MAX_BUGS = 5
@@ -103,7 +102,7 @@ def search_drill(
 
     This is the decision that an episode asks for: to repair what is shown or to look further.
     """
-    count = generator.choices((0, 1, 2, 3), (0.5, 0.25, 0.15, 0.1))[0]
+    count = generator.choices((0, 1, 2, 3), (0.72, 0.16, 0.08, 0.04))[0]
     shown = [
         _break(code, function, 0, slips=slips, generator=generator)
         for code, function in generator.sample(pairs, min(count, len(pairs)))

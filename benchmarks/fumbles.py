@@ -15,7 +15,8 @@ from benchmarks.slips import draw_slips
 from pivot_agents.expert import CodingExpert, edit_call
 from pivot_agents.policy import Context
 from pivot_envs import Message, ToolCall
-from pivot_envs.coding.task import CodingTask, Mutation
+from pivot_envs.coding.gold import Mutation
+from pivot_envs.coding.task import CodingTask
 from pivot_envs.coding.view import find_function
 
 _LATEST = 9
@@ -63,7 +64,7 @@ def rehearse(
         action = expert.act([Context(tuple(seen), env.tools, task_id)])[0].text
         is_time = '"edit"' in action or len(seen) > 2 + 2 * patience
         if code is not None and is_time and not hidden and len(seen) <= _LATEST:
-            hidden = _fumble(env, code, tasks[task_id].mutation, generator)
+            hidden = _fumble(env, code, tasks[task_id].bug.mutation, generator)
             if hidden:
                 continue
         _, _, terminated, truncated, _ = env.step(action)

@@ -111,7 +111,7 @@ class RehearsalEnv(CodingEnv):
         assert isinstance(self._sandbox, RecordedSandbox)
         self._sandbox.failure = CommandResult(failure, 1)
         self._sandbox.success = CommandResult(success, 0)
-        self._sandbox.repaired = dict(self._tasks.workspace(self._tasks[begun[0]]).source.files)
+        self._sandbox.repaired = dict(self._tasks.workspace(self._tasks[begun[0]]).files)
         return begun
 
 

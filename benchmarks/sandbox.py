@@ -83,18 +83,18 @@ def _episode(
         image=choice.image,
     )
     env.reset()
-    missing = FILES - len(workspace.source.files)
+    missing = FILES - len(workspace.files)
     env.step(_bash(f"for i in $(seq {missing}); do echo $i > filler$i.txt; done"))
     inner: Any = env.unwrapped
     tests = ToolCall("bash", {}).as_text()
     figures = [
         measure("run true", lambda _: env.step(_bash("true")), repetitions, target_ms=0.5),
         measure(
-            "edit a file", lambda index: env.step(_edit(task.mutation.path, index)), repetitions
+            "edit a file", lambda index: env.step(_edit(task.bug.mutation.path, index)), repetitions
         ),
         measure(
             "coding step: edit and run the failing tests",
-            lambda index: (env.step(_edit(task.mutation.path, index)), env.step(tests)),
+            lambda index: (env.step(_edit(task.bug.mutation.path, index)), env.step(tests)),
             repetitions,
             target_ms=100.0,
         ),
@@ -103,7 +103,7 @@ def _episode(
     before = inner.snapshot()
 
     def edit(index: int) -> None:
-        env.step(_edit(task.mutation.path, index))
+        env.step(_edit(task.bug.mutation.path, index))
 
     figures += [
         measure(SNAPSHOT, lambda _: inner.snapshot(), repetitions, 5.0, before=edit),
@@ -123,10 +123,10 @@ def _outside(workspace: Workspace, tests: tuple[str, ...], repetitions: int) -> 
     """Measure a cold pytest and a copy of the tree, both outside any sandbox."""
     with tempfile.TemporaryDirectory() as folder:
         tree = Path(folder) / "tree"
-        for path, content in workspace.source.files.items():
+        for path, content in workspace.files.items():
             (tree / path).parent.mkdir(parents=True, exist_ok=True)
             (tree / path).write_bytes(content)
-        for index in range(FILES - len(workspace.source.files)):
+        for index in range(FILES - len(workspace.files)):
             (tree / f"filler{index}.txt").write_text(f"{index}\n")
         command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *tests]
         quiet = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
@@ -145,7 +145,7 @@ def _outside(workspace: Workspace, tests: tuple[str, ...], repetitions: int) -> 
 
 def _commit_and_run(image: str, workspace: Workspace, repetitions: int) -> list[Figure]:
     """Measure how the engine itself saves and resumes the same tree."""
-    files = dict(workspace.source.files)
+    files = dict(workspace.files)
     files |= {f"filler{i}.txt": b"%d\n" % i for i in range(FILES - len(files))}
     commits, runs = [], []
     with committed_container(image, files) as container:

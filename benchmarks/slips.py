@@ -10,7 +10,7 @@ import re
 from collections.abc import Sequence
 
 from benchmarks.corpus import Code
-from pivot_envs.coding.task import Mutation
+from pivot_envs.coding.gold import Mutation
 from pivot_envs.coding.tasks.mutations import SourceFunction
 from pivot_envs.coding.view import FunctionSpan
 

@@ -29,7 +29,7 @@ from pivot_agents.policy import Context
 from pivot_agents.pool import EnvPool
 from pivot_agents.trainers.policy_gradient import PolicyGradientConfig, PolicyGradientTrainer
 from pivot_envs import Message
-from pivot_envs.coding.task import default_tasks_path, read_tasks
+from pivot_envs.coding.task_file import default_tasks_path, read_tasks
 from pivot_envs.errors import PivotError
 from pivot_envs.spaces import UnicodeText
 

@@ -10,11 +10,12 @@ import torch
 from peft import get_peft_model_state_dict, set_peft_model_state_dict
 
 from pivot_agents.accounting import TurnCounter
+from pivot_agents.curriculum import Curriculum
 from pivot_agents.llm import LLMPolicy
 from pivot_envs.errors import CheckpointError
 
 FORMAT = "pivot-checkpoint"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,8 @@ class TrainingState:
     step: int
     config: Mapping[str, Any]
     """The trainer's class and settings, which must be the same when training goes on."""
+    curriculum: Curriculum | None = None
+    """What it has learned counts."""
 
 
 def save_checkpoint(path: str | os.PathLike[str], state: TrainingState) -> None:
@@ -45,6 +48,7 @@ def save_checkpoint(path: str | os.PathLike[str], state: TrainingState) -> None:
         "adapter": get_peft_model_state_dict(state.policy.model),
         "optimizer": state.optimizer.state_dict(),
         "generator": state.policy.generator.get_state(),
+        "curriculum": {} if state.curriculum is None else state.curriculum.state(),
     }
     target = Path(path)
     # One name for all tries, so that a process that is killed here leaves one file and not many.
@@ -94,4 +98,6 @@ def load_checkpoint(path: str | os.PathLike[str], state: TrainingState) -> int:
     state.optimizer.load_state_dict(content["optimizer"])
     state.policy.generator.set_state(content["generator"].cpu())
     state.counter.load(content["counter"])
+    if state.curriculum is not None:
+        state.curriculum.load(content["curriculum"])
     return step

@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 
 from pivot_agents.policy import Completion, Context
 from pivot_envs import Message, ToolCall
-from pivot_envs.coding.task import CodingTask, Mutation
+from pivot_envs.coding.gold import Mutation
+from pivot_envs.coding.task import CodingTask
 from pivot_envs.coding.view import shown_lines
 
 _TOKEN = re.compile(r"\s*(?:\w+|[^\w\s])")
@@ -38,27 +39,28 @@ class CodingExpert:
 
     def _next_call(self, context: Context) -> ToolCall:
         task = self._find_task(context.task_id)
+        bug = task.bug
         plan = random.Random(f"{self._seed} {task.task_id}")
         runs_first, searches, names_function, verifies = (
             plan.random() < share for share in (0.2, 0.1, 0.3, 0.75)
         )
         style = plan.choices(("span", "wide span", "line"), (0.8, 0.1, 0.1))[0]
         actions = [message.content for message in context.messages if message.role == "assistant"]
-        line = _shown_line(context.messages, task.mutation)
+        line = _shown_line(context.messages, bug.mutation)
         if line is not None and '"edit"' not in "".join(actions):
-            return edit_call(line, task.mutation, style, plan)
+            return edit_call(line, bug.mutation, style, plan)
         if line is not None:
             is_verified = '"bash"' in actions[-1]
             return ToolCall("bash" if verifies and not is_verified else "submit", {})
         if runs_first and not actions:
             return ToolCall("bash", {})
         if searches and not any("grep" in action for action in actions):
-            name = task.function.rsplit(".", 1)[-1].rsplit(":", 1)[-1]
-            return ToolCall("bash", {"command": f"grep -n 'def {name}' {task.mutation.path}"})
+            name = bug.function.rsplit(".", 1)[-1].rsplit(":", 1)[-1]
+            return ToolCall("bash", {"command": f"grep -n 'def {name}' {bug.mutation.path}"})
         views = sum('"view"' in action for action in actions)
-        names_function = names_function and not views and _names(task.issue, task.function)
+        names_function = names_function and not views and _names(task.issue, bug.function)
         if names_function or views > len(task.suspects):
-            return ToolCall("view", {"path": task.function})
+            return ToolCall("view", {"path": bug.function})
         return ToolCall("view", {})
 
 

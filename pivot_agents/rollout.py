@@ -5,6 +5,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Protocol
 
 from pivot_agents.accounting import Purpose, Tally, TurnCounter
 from pivot_agents.policy import Completion, Context, Policy
@@ -57,6 +58,23 @@ class _State:
     def finish(self, slot: int, episode: _Episode) -> None:
         self.finished[episode.index] = _trajectory(episode)
         self.free.append(slot)
+
+
+class RollOut(Protocol):
+    """What runs one episode from each start, as ``rollout`` does or around it."""
+
+    def __call__(
+        self,
+        pool: EnvPool,
+        policy: Policy,
+        starts: Sequence[Start],
+        *,
+        horizon: int | None,
+        purpose: Purpose,
+        counter: TurnCounter | None,
+    ) -> list[Trajectory]:
+        """Return the episodes in the order of their starts."""
+        ...
 
 
 def rollout(

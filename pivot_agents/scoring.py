@@ -50,7 +50,7 @@ def score(
         horizon: Turns after which an episode ends as it should.
         end_id: Token that ends an action which was not cut off.
     """
-    scored = [index for index, one in enumerate(episodes) if _has_reward(one)]
+    scored = [index for index, one in enumerate(episodes) if one.is_scored]
     rewards = torch.tensor([episodes[index].return_ for index in scored], dtype=torch.float32)
     groups = torch.tensor(scored, dtype=torch.int64) // group_size
     advantages = group_advantages(rewards, groups, kind).tolist()
@@ -82,9 +82,3 @@ def was_cut_off(episode: Trajectory, horizon: int | None, end_id: int | None) ->
     if end_id is not None and last.token_ids and last.token_ids[-1] != end_id:
         return True
     return last.truncated and len(episode.transitions) != horizon
-
-
-def _has_reward(episode: Trajectory) -> bool:
-    if episode.infra_error is not None:
-        return False
-    return not any(step.info.get("undecided") for step in episode.transitions)

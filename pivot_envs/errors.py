@@ -13,7 +13,9 @@ PivotError
 └── InfraError (RuntimeError)         our machinery failed; never a reward of 0
     ├── SandboxError                  the sandbox died or answered nonsense
     ├── WorkerError                   the process that holds an environment died
-    └── SandboxUnavailableError       nothing on this machine can isolate a command
+    ├── SandboxUnavailableError       nothing on this machine can isolate a command
+    ├── BrowserError                  the browser died, hung, or was lost
+    └── BrowserUnavailableError       no browser can be started on this machine
 
 An agent's mistake becomes an observation, our machinery's failure becomes ``info["infra_error"]``.
 """
@@ -76,3 +78,11 @@ class WorkerError(InfraError):
 
 class SandboxUnavailableError(InfraError):
     """No isolation level works on this machine and ``unsafe=True`` was not given."""
+
+
+class BrowserError(InfraError):
+    """The browser died, hung, or was lost."""
+
+
+class BrowserUnavailableError(InfraError):
+    """No browser can be started on this machine; the message says what to install."""

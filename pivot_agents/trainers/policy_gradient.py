@@ -11,6 +11,8 @@ import torch
 
 from pivot_agents import lora
 from pivot_agents.accounting import Tally, TurnCounter
+from pivot_agents.checkpoint import TrainingState
+from pivot_agents.curriculum import Curriculum, SeededStarts
 from pivot_agents.llm import LLMPolicy
 from pivot_agents.losses import (
     AdvantageKind,
@@ -20,8 +22,8 @@ from pivot_agents.losses import (
     kl_to_reference,
     probability_ratios,
 )
-from pivot_agents.pool import EnvPool, Start
-from pivot_agents.rollout import rollout
+from pivot_agents.pool import EnvPool
+from pivot_agents.rollout import RollOut, rollout
 from pivot_agents.rows import Batch, TrainingRow, completion_logprobs, sampled_row
 from pivot_agents.scoring import score
 from pivot_agents.trainers.adapter_trainer import AdapterTrainer
@@ -74,6 +76,7 @@ class PolicyGradientTrainer(AdapterTrainer):
     It knows nothing of tasks and pivots: group ``i`` of step ``t`` resets its environments with a
     seed made of ``(seed, t, i)``, so that a group shares its start, and the draws of its episodes
     are seeded alike: a step that is begun again, or shared among processes, sees the same episodes.
+    A ``Curriculum`` such as ``LazyProfiler`` chooses the starts itself and hears of the rewards.
     Groups whose rewards are all equal teach nothing and cost no pass of the model.
 
     End-to-end training is this trainer over plain environments; pivot training (arXiv:2603.21383)
@@ -87,6 +90,8 @@ class PolicyGradientTrainer(AdapterTrainer):
         config: PolicyGradientConfig,
         *,
         counter: TurnCounter | None = None,
+        curriculum: Curriculum | None = None,
+        roll_out: RollOut = rollout,
     ) -> None:
         """Prepare training.
 
@@ -95,6 +100,8 @@ class PolicyGradientTrainer(AdapterTrainer):
             pool: Where episodes run.
             config: The settings.
             counter: Counts turns; it may hold those of profiling already.
+            curriculum: Chooses where groups start; by default the environment does, by its seed.
+            roll_out: Runs the episodes: ``rollout``, or what scores them in another way.
 
         Raises:
             ValueError: There is neither a number of steps nor a budget of turns, a group has fewer
@@ -114,6 +121,8 @@ class PolicyGradientTrainer(AdapterTrainer):
             )
         self.config = config
         self._pool = pool
+        self._curriculum = SeededStarts(config.seed) if curriculum is None else curriculum
+        self._run_episodes = roll_out
 
     @property
     def done_share(self) -> float:
@@ -137,6 +146,7 @@ class PolicyGradientTrainer(AdapterTrainer):
             horizon=self.config.horizon,
             end_id=self.policy.sampling.end_id,
         )
+        self._curriculum.observe(self.step, self._rewards(episodes))
         pairs = zip(mine.trained, mine.advantages, strict=True)
         update = self._learn([sampled_row(episodes[index], worth) for index, worth in pairs])
         scores = self.processes.gather(mine)
@@ -156,13 +166,15 @@ class PolicyGradientTrainer(AdapterTrainer):
 
     def _roll_out(self) -> tuple[list[Trajectory], Tally]:
         """Run this process's groups; returns their episodes, and what those of all cost."""
-        starts, size = [], self.config.group_size
-        for group in self.processes.share(range(self.config.groups_per_step)):
-            sequence = np.random.SeedSequence([self.config.seed, self.step, group])
-            seed, *draws = sequence.generate_state(1 + size).tolist()
-            starts += [Start(seed, draw_seed=draw) for draw in draws]
+        count, size = self.config.groups_per_step, self.config.group_size
+        groups = list(enumerate(self._curriculum.starts(self.step, count)))
+        starts = []
+        for number, start in self.processes.share(groups):
+            sequence = np.random.SeedSequence([self.config.seed, self.step, number])
+            draws = sequence.generate_state(1 + size).tolist()[1:]
+            starts += [replace(start, draw_seed=draw) for draw in draws]
         counter = TurnCounter()
-        episodes = rollout(
+        episodes = self._run_episodes(
             self._pool,
             self.policy,
             starts,
@@ -173,6 +185,18 @@ class PolicyGradientTrainer(AdapterTrainer):
         tally = sum(self.processes.gather(counter["train"]), Tally())
         self.counter.add("train", tally)
         return episodes, tally
+
+    def _rewards(self, episodes: Sequence[Trajectory]) -> list[list[float]]:
+        """Return the rewards of each group of all processes, as far as they are scored."""
+        size = self.config.group_size
+        mine = [
+            [one.return_ for one in episodes[at : at + size] if one.is_scored]
+            for at in range(0, len(episodes), size)
+        ]
+        shares = self.processes.gather(mine)
+        count = len(shares)
+        groups = range(self.config.groups_per_step)
+        return [shares[number % count][number // count] for number in groups]
 
     def _learn(self, rows: Sequence[TrainingRow]) -> StepMetrics:
         """Update on the rows of all processes; without any, nothing changes."""
@@ -235,7 +259,13 @@ class PolicyGradientTrainer(AdapterTrainer):
     def _settings(self) -> Mapping[str, Any]:
         # A longer run may go on from a shorter one.
         limits = {"max_steps", "turn_budget"}
-        return {name: value for name, value in asdict(self.config).items() if name not in limits}
+        settings = {
+            name: value for name, value in asdict(self.config).items() if name not in limits
+        }
+        return {**settings, **self._curriculum.settings()}
+
+    def _state(self) -> TrainingState:
+        return replace(super()._state(), curriculum=self._curriculum)
 
 
 @dataclass(slots=True)

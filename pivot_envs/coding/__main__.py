@@ -1,115 +1,132 @@
-"""Build, validate and show task files: ``python -m pivot_envs.coding --help``."""
+"""Build, validate and show coding tasks: ``python -m pivot_envs.coding --help``."""
 
 import logging
-import os
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import tyro
-from packaging.requirements import InvalidRequirement, Requirement
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from pivot_envs.coding.source import fetch_source
-from pivot_envs.coding.task import CodingTask, read_tasks, write_tasks
-from pivot_envs.coding.tasks.builder import BuildConfig, build_tasks
-from pivot_envs.coding.tasks.builder import Progress as ReportProgress
-from pivot_envs.coding.tasks.splits import assign_splits
+from pivot_envs.coding.gold import Bug
+from pivot_envs.coding.task import CodingTask
+from pivot_envs.coding.task_file import LoadedTasks, write_tasks
+from pivot_envs.coding.task_source import TaskSource, open_source
+from pivot_envs.coding.tasks.builder import BuildConfig
+from pivot_envs.coding.tasks.built import BuiltSource, MutationTasks, NamedProgress
+from pivot_envs.coding.tasks.report import ValidationReport
 from pivot_envs.coding.tasks.validation import validate_tasks
 from pivot_envs.errors import PivotError, TaskError
+from pivot_envs.files import replace_file
 
 _OUT = Console()
 _ERR = Console(stderr=True)
 
 
 def build(
-    packages: tyro.conf.Positional[tuple[str, ...]],
+    specs: tyro.conf.Positional[tuple[str, ...]],
     /,
     out: Path,
     config: tyro.conf.OmitArgPrefixes[BuildConfig] = BuildConfig(),  # noqa: B008
 ) -> None:
     """Build a task file from source releases.
 
-    The file is written after every package, so that an error later on loses nothing.
-
     Args:
-        packages: Releases such as more-itertools==10.7.0; without a version, the newest.
+        specs: Releases to inject bugs into, such as more-itertools==10.7.0 (without a version, the
+            newest), or other sources, such as releases:sqlparse==0.5.0..0.5.1.
         out: Task file to write; .gz and .zst are compressed.
-        config: What to build.
+        config: What mutations to build.
     """
-    if not packages:
+    if not specs:
         raise TaskError("name at least one package, such as more-itertools==10.7.0")
-    table = Table("package", "functions", "tasks", "dropped", "seconds")
-    tasks: list[CodingTask] = []
-    for name, version in [_requirement(package) for package in packages]:
-        source = fetch_source(name, version, cache_dir=_cache_dir())
-        title = f"{source.name} {source.version}"
-        with _progress_bar(title) as progress:
-            report = build_tasks(source, config, progress=progress)
-        dropped = ", ".join(f"{count} {reason}" for reason, count in sorted(report.dropped.items()))
-        functions = f"{report.functions - report.skipped_functions} of {report.functions}"
-        table.add_row(title, functions, f"{len(report.tasks)}", dropped, f"{report.wall_s:.0f}")
-        tasks += report.tasks
-        write_tasks(out, assign_splits(tasks, seed=config.seed))
+    table = Table("source", "tasks", "tried in vain")
+    tasks: dict[str, CodingTask] = {}
+    for spec in specs:
+        source = _open(spec, config)
+        loaded = _load(spec, source)
+        dropped = ", ".join(f"{count} {reason}" for reason, count in sorted(loaded.dropped.items()))
+        table.add_row(spec, f"{len(loaded.tasks)}", dropped)
+        tasks |= {task.task_id: task for task in loaded.tasks}
+        # After every source, so that an error later on loses nothing.
+        write_tasks(out, tasks.values())
     _OUT.print(table)
     if not tasks:
-        raise TaskError(f"no mutation made a task; {out} is empty")
-    _OUT.print(f"{out}: {_split_counts(read_tasks(out))}", markup=False, soft_wrap=True)
+        raise TaskError(f"nothing made a task; {out} is empty")
+    _OUT.print(f"{out}: {_split_counts(tuple(tasks.values()))}", markup=False, soft_wrap=True)
 
 
-def validate(file: tyro.conf.Positional[Path], /, workers: int = 2) -> None:
-    """Check that every task of a file is solved by its oracle and not by doing nothing.
+def validate(
+    specs: tyro.conf.Positional[tuple[str, ...]],
+    /,
+    workers: int = 2,
+    out: Path | None = None,
+    report: Path | None = None,
+) -> None:
+    """Check three times that each task is solved by its solution and not by doing nothing.
+
+    What was built or checked before comes from the cache. Without --out, a task that is dropped is
+    an error.
 
     Args:
-        file: Task file.
+        specs: Task files or folders, or other sources, such as mutations:sqlparse==0.5.3.
         workers: Sandboxes at work at the same time.
+        out: Task file to write the valid tasks to, without their flaky tests.
+        report: JSON file to write what was dropped to, and why.
     """
-    tasks = read_tasks(file)
-    with _progress_bar(file.name) as progress:
-        validations = validate_tasks(
-            tasks, workers=workers, cache_dir=_cache_dir(), progress=progress
+    if not specs:
+        raise TaskError("name a task file or another source, such as mutations:sqlparse==0.5.3")
+    reports = []
+    for spec in specs:
+        source = open_source(spec)
+        loaded = _load(spec, source)
+        with _progress_bar() as advance:
+            validations = validate_tasks(
+                source,
+                loaded.tasks,
+                workers=workers,
+                progress=lambda done, total: advance("validation", done, total),
+            )
+        reports.append(ValidationReport.of(loaded, validations))
+    whole = ValidationReport.joined(reports)
+    _show_report(whole)
+    if out is not None:
+        write_tasks(out, whole.valid)
+    if report is not None:
+        replace_file(report, [whole.as_json().encode()])
+    if not whole.valid:
+        raise TaskError("no task is valid")
+    if out is None and whole.dropped:
+        raise TaskError(
+            f"{len(whole.dropped)} tasks are not valid: {whole.dropped[0].task_id}, ..."
         )
-    table = Table("package", "tasks", "oracle", "no-op")
-    by_package = Counter(f"{task.package} {task.version}" for task in tasks)
-    for package, count in by_package.items():
-        rewards = [
-            (validation.oracle, validation.no_op)
-            for task, validation in zip(tasks, validations, strict=True)
-            if f"{task.package} {task.version}" == package
-        ]
-        oracle, no_op = (sum(column) / count for column in zip(*rewards, strict=True))
-        table.add_row(package, str(count), f"{oracle:.4f}", f"{no_op:.4f}")
-    _OUT.print(table)
-    invalid = [validation.task_id for validation in validations if not validation.is_valid]
-    if invalid:
-        raise TaskError(f"{len(invalid)} of {len(tasks)} tasks are not valid: {invalid[0]}, ...")
 
 
-def show(file: tyro.conf.Positional[Path], /, task_id: str | None = None) -> None:
-    """Show what is in a task file.
+def show(spec: tyro.conf.Positional[str], /, task_id: str | None = None) -> None:
+    """Show what is in a task file or another source.
 
     Args:
-        file: Task file.
+        spec: Task file or folder, or another source.
         task_id: Task to show in full; all are listed by default.
     """
-    tasks = {task.task_id: task for task in read_tasks(file)}
+    tasks = {task.task_id: task for task in _load(spec, open_source(spec)).tasks}
     if task_id is None:
-        table = Table("task", "split", "operator", "mutation", "fail", "pass")
+        table = Table("task", "split", "change", "files", "lines", "fail", "pass")
         for task in tasks.values():
-            change = escape(f"{task.mutation.original} → {task.mutation.mutated}")
+            size = task.difficulty
+            sizes = ("", "") if size is None else (str(size.files), str(size.lines))
             counts = (str(len(task.fail_to_pass)), str(len(task.pass_to_pass)))
-            table.add_row(task.task_id, task.split, task.mutation.operator, change, *counts)
+            table.add_row(task.task_id, task.split, escape(_change(task)), *sizes, *counts)
         _OUT.print(table)
         _OUT.print(_split_counts(tuple(tasks.values())))
     elif task_id in tasks:
         _OUT.print(tasks[task_id])
     else:
-        raise TaskError(f"{file} has no task {task_id!r}; list them with: show {file}")
+        raise TaskError(f"{spec} has no task {task_id!r}; list them with: show {spec}")
 
 
 def main() -> int:
@@ -122,7 +139,7 @@ def main() -> int:
             prog="python -m pivot_envs.coding",
         )
     except KeyboardInterrupt:
-        _ERR.print("interrupted")
+        _ERR.print("interrupted; what was finished is in the cache")
         return 130
     except (PivotError, OSError) as error:
         _ERR.print(f"error: {' '.join(str(error).split())}", markup=False, soft_wrap=True)
@@ -130,35 +147,65 @@ def main() -> int:
     return 0
 
 
-def _requirement(text: str) -> tuple[str, str | None]:
-    try:
-        requirement = Requirement(text)
-    except InvalidRequirement as error:
-        raise TaskError(f"{text!r} names no package; expected name==version") from error
-    versions = [(clause.operator, clause.version) for clause in requirement.specifier]
-    if not versions:
-        return requirement.name, None
-    if len(versions) > 1 or versions[0][0] != "==":
-        raise TaskError(f"{text!r} names no single version; expected name==version")
-    return requirement.name, versions[0][1]
+def _open(spec: str, config: BuildConfig) -> TaskSource:
+    """Open a source; a plain requirement is one of mutations."""
+    is_requirement = not any(sign in spec for sign in ":/") and not Path(spec).is_file()
+    if is_requirement:
+        return MutationTasks(spec, config)
+    return open_source(spec)
 
 
-def _cache_dir() -> str | None:
-    return os.environ.get("PIVOTRL_CACHE")
+def _load(spec: str, source: TaskSource) -> LoadedTasks:
+    if isinstance(source, BuiltSource):
+        with _progress_bar() as advance:
+            loaded = source.build(advance)
+    else:
+        loaded = source.load()
+    if not loaded.tasks:
+        raise TaskError("; ".join(loaded.problems) or f"{spec} gives no task")
+    for problem in loaded.problems:
+        _ERR.print(f"left out: {problem}", markup=False, soft_wrap=True)
+    return loaded
 
 
-def _split_counts(tasks: tuple[CodingTask, ...]) -> str:
+def _show_report(report: ValidationReport) -> None:
+    table = Table("package", "tasks", "valid", "oracle", "no-op", "flaky tests")
+    for row in report.rows():
+        table.add_row(*row)
+    _OUT.print(table)
+    for validation in report.dropped:
+        _OUT.print(
+            f"dropped: {validation.task_id}: {validation.reason}", markup=False, soft_wrap=True
+        )
+    for task_id, test in report.flaky:
+        _OUT.print(f"flaky: {task_id}: {test}", markup=False, soft_wrap=True)
+    _OUT.print(f"{len(report.valid)} valid tasks of {report.total}")
+
+
+def _change(task: CodingTask) -> str:
+    if not isinstance(task.gold, Bug):
+        return "" if task.gold is None else "patch"
+    return "; ".join(
+        f"{each.operator}: {each.original} → {each.mutated}" for each in task.gold.mutations
+    )
+
+
+def _split_counts(tasks: Sequence[CodingTask]) -> str:
     counts = Counter(task.split for task in tasks)
     named = ", ".join(f"{counts[split]} {split}" for split in ("train", "test", "unseen"))
     return f"{len(tasks)} tasks: {named}"
 
 
 @contextmanager
-def _progress_bar(title: str) -> Iterator[ReportProgress]:
-    columns = (TextColumn(title), BarColumn(), MofNCompleteColumn(), TextColumn("functions"))
+def _progress_bar() -> Iterator[NamedProgress]:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     with Progress(*columns, TimeElapsedColumn(), console=_ERR, transient=True) as bars:
-        bar = bars.add_task(title, total=None)
-        yield lambda done, total: bars.update(bar, completed=done, total=total)
+        bar = bars.add_task("", total=None)
+
+        def advance(title: str, done: int, total: int) -> None:
+            bars.update(bar, description=title, completed=done, total=total)
+
+        yield advance
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ _VIEW_LINES = 100
 
 
 class CodingEnv(PivotEnv):
-    """Repair one injected bug in the source release of a real Python package.
+    """Repair a real Python code base: an injected bug, a release's own, or a repository's.
 
     Observation: the issue, then the output of each tool. Action: one call of ``bash``, ``view``,
     ``edit`` or ``submit``, as JSON text. Reward: 1.0 if, at ``submit`` or when the turns run out,
@@ -65,7 +65,7 @@ class CodingEnv(PivotEnv):
         """Create the environment; the sandbox starts at the first reset.
 
         Args:
-            tasks: A task file; by default the one that is shipped.
+            tasks: A task file, a folder of them, or a spec of ``task_source``; else the shipped.
             split: Only tasks of this split: ``train``, ``test`` or ``unseen``.
             task_ids: Only these tasks.
             max_turns: Turns until an episode is truncated and graded as it stands.
@@ -101,7 +101,7 @@ class CodingEnv(PivotEnv):
 
     @property
     def task(self) -> CodingTask:
-        """The current task; its mutation is the answer and must not reach an agent under test."""
+        """The current task; its ``gold`` is the answer and must not reach an agent under test."""
         return self._tasks[self._task_id]
 
     @property
@@ -129,11 +129,12 @@ class CodingEnv(PivotEnv):
 
     def sample_action(self) -> str:
         """Draw a plausible action with the action space's generator, for tests."""
+        path = self._workspace().package_paths()[0]
         calls = (
             ToolCall("view", {}),
             ToolCall("bash", {"command": "ls; export SEEN=$((SEEN + 1)); echo $SEEN"}),
             ToolCall("bash", {"command": "mkdir -p notes/empty; echo a >> notes/a.txt; cd notes"}),
-            ToolCall("edit", {"path": self.task.mutation.path, "start": 1, "end": 0, "text": "#"}),
+            ToolCall("edit", {"path": path, "start": 1, "end": 0, "text": "#"}),
             ToolCall("bash", {}),
         )
         return calls[int(self.action_space.np_random.integers(len(calls)))].as_text()
@@ -145,7 +146,7 @@ class CodingEnv(PivotEnv):
             raise ValueError(f"unknown task_id {task_id!r}; env.unwrapped.task_ids lists them")
         task = self._tasks[task_id]
         self._sandbox.set_limits(self._choice.limits)
-        self._load_sandbox(self._tasks.workspace(task).with_bug(task))
+        self._load_sandbox(self._tasks.workspace(task).start_state(task))
         self._hint = task.issue
         self._viewed_path = None
         self._places = []
@@ -174,7 +175,7 @@ class CodingEnv(PivotEnv):
 
     def _bash(self, command: str | None) -> ToolResult:
         if command is None:
-            tests = shlex.join(self.task.fail_to_pass)
+            tests = shlex.join(self._workspace().visible_tests(self.task))
             command = f"python -m pytest -q --tb=short -p no:cacheprovider {tests}"
         result = self._sandbox.run(command, timeout_s=self._command_timeout_s)
         output = reproducible(result.output)
@@ -185,7 +186,7 @@ class CodingEnv(PivotEnv):
         else:
             ending = f"[exit code {result.exit_code}]"
         shown = clip(output.rstrip("\n"), self._max_output_chars)
-        facts = output_facts(output, result.exit_code)
+        facts = output_facts(command, shown, result.exit_code)
         return ToolResult(f"{shown}\n{ending}" if shown else ending, facts=facts)
 
     def _view(self, arguments: Mapping[str, Any]) -> ToolResult:

@@ -9,6 +9,7 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from email.parser import HeaderParser
 from pathlib import Path, PurePosixPath
 
 from filelock import FileLock
@@ -20,10 +21,16 @@ from pivot_envs.coding.index import Download, download_release, read_pip_setting
 from pivot_envs.errors import SourceError
 
 _MAX_BYTES = 64 * 2**20
+_MAX_LICENCE = 60
 _CONFIGURATION = frozenset(
     ["conftest.py", "pyproject.toml", "pytest.ini", "setup.cfg", "setup.py", "tox.ini"]
 )
 _NO_PACKAGE = re.compile(r"(tests?|docs?|examples?|benchmarks?|scripts|tools|build|ci)$")
+_CHANGELOG = re.compile(
+    r"(docs?/)?(source/)?(about/)?(changes|changelog|change_log|history|news|releases?|versions)"
+    r"(\.(rst|md|txt))?$",
+    re.IGNORECASE,
+)
 _TEST_FILE = re.compile(r"(test_[^/]*|[^/]*_test)\.py$")
 
 
@@ -43,6 +50,10 @@ class PackageSource:
     """The package's own folders and modules."""
     test_dirs: tuple[str, ...]
     """Folders with tests, and test files that lie elsewhere."""
+    licence: str = ""
+    """As the release's metadata says it; empty if it does not."""
+    changelog: str = field(default="", repr=False)
+    """Text of the release's changelog, which is no part of the workspace; empty if it has none."""
 
 
 def fetch_source(
@@ -61,14 +72,14 @@ def fetch_source(
         name: Name of the package on the index.
         version: Exact version, or ``None`` for the newest.
         sha256: Expected SHA-256 of the archive.
-        cache_dir: Where archives are kept; a folder of the user's cache by default.
+        cache_dir: Where archives are kept; ``cache_folder()`` by default.
 
     Raises:
         SourceError: The release cannot be fetched or kept, is not the expected one, or has no
             tests or no Python package.
     """
     name = canonicalize_name(name)
-    folder = Path(cache_dir or user_cache_dir("pivotrl")) / "sources"
+    folder = cache_folder(cache_dir) / "sources"
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with FileLock(folder / ".lock"):
@@ -84,6 +95,11 @@ def fetch_source(
             f"got {release.sha256}; it was made from another archive"
         )
     return unpack_release(name, release)
+
+
+def cache_folder(cache_dir: str | Path | None = None) -> Path:
+    """Return where releases and builds are kept: as given, PIVOTRL_CACHE, or the user's cache."""
+    return Path(cache_dir or os.environ.get("PIVOTRL_CACHE") or user_cache_dir("pivotrl"))
 
 
 def unpack_release(name: str, release: Download) -> PackageSource:
@@ -116,6 +132,8 @@ def unpack_release(name: str, release: Download) -> PackageSource:
         modes={path: members[path][1] for path in kept},
         package_dirs=package_dirs,
         test_dirs=test_dirs,
+        licence=_licence(members.get("PKG-INFO", (b"", 0))[0]),
+        changelog=_changelog(members),
     )
 
 
@@ -198,6 +216,23 @@ def _test_dirs(paths: Mapping[str, object]) -> tuple[str, ...]:
         depth = next((i for i, part in enumerate(parts) if part in ("tests", "test")), None)
         places.add(path if depth is None else "/".join(parts[: depth + 1]))
     return tuple(sorted(places))
+
+
+def _changelog(members: Mapping[str, tuple[bytes, int]]) -> str:
+    """Return the text of the changelog nearest to the root."""
+    paths = sorted(filter(_CHANGELOG.match, members), key=lambda path: (path.count("/"), path))
+    return members[paths[0]][0].decode("utf-8", errors="replace") if paths else ""
+
+
+def _licence(metadata: bytes) -> str:
+    """Return the licence of core metadata: an SPDX expression where there is one."""
+    fields = HeaderParser().parsestr(metadata.decode("utf-8", errors="replace"))
+    classifiers = (value.split(" :: ") for value in fields.get_all("Classifier", []))
+    names = [parts[-1] for parts in classifiers if parts[0] == "License"]
+    free_text = (fields.get("License") or "").strip()
+    is_name = 0 < len(free_text) < _MAX_LICENCE and "\n" not in free_text
+    known = fields.get("License-Expression") or (free_text if is_name else "") or "; ".join(names)
+    return "" if known == "UNKNOWN" else known.strip()
 
 
 def _lies_in(path: str, places: tuple[str, ...]) -> bool:

@@ -1,50 +1,67 @@
 """TaskSet, the coding tasks that an environment draws from, with their workspaces."""
 
+import warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from types import MappingProxyType
 
 import numpy as np
 
-from pivot_envs.coding.source import fetch_source
-from pivot_envs.coding.task import CodingTask, default_tasks_path, read_tasks
+from pivot_envs.coding.task import CodingTask, as_json
+from pivot_envs.coding.task_file import LoadedTasks, default_tasks_path
+from pivot_envs.coding.task_source import TaskSource, open_source
 from pivot_envs.coding.workspace import Workspace
 from pivot_envs.errors import TaskError
 
+_MAX_SHOWN = 5
+
+
+class TaskWarning(UserWarning):
+    """Some tasks of a source cannot be used and were left out."""
+
 
 class TaskSet:
-    """Tasks by id. Workspaces are fetched when first needed; a process shares them."""
+    """Tasks by id. Workspaces are opened when first needed; a process shares them."""
 
     def __init__(
         self,
-        path: str | None = None,
+        spec: str | None = None,
         *,
         split: str | None = None,
         task_ids: Sequence[str] | None = None,
     ) -> None:
-        """Read a task file (the shipped one by default) and keep the named tasks.
+        """Load the tasks of a source (of the shipped file by default) and keep the named ones.
+
+        What is wrong with single tasks of the source is a ``TaskWarning``.
+
+        Args:
+            spec: A task file or folder, or another source: see ``task_source``.
+            split: Only tasks of this split.
+            task_ids: Only these tasks.
 
         Raises:
-            TaskError: The file is missing or damaged, an id is unknown, or no task is left.
+            TaskError: The source gives no task, an id is unknown, or no task is left.
+            SourceError: A release that the source is made of cannot be had.
         """
-        source = Path(path) if path is not None else default_tasks_path()
-        tasks = _tasks_of(source)
+        spec = spec if spec is not None else str(default_tasks_path())
+        self._source, tasks = _tasks_of(spec)
         if task_ids is not None:
             unknown = [task_id for task_id in task_ids if task_id not in tasks]
             if unknown:
-                raise TaskError(f"{source}: no task {unknown[0]!r} ({len(unknown)} unknown ids)")
+                raise TaskError(f"{spec}: no task {unknown[0]!r} ({len(unknown)} unknown ids)")
             tasks = {task_id: tasks[task_id] for task_id in task_ids}
         kept = {key: task for key, task in tasks.items() if split in (None, task.split)}
         if not kept:
             splits = sorted({task.split for task in tasks.values()})
             raise TaskError(
-                f"{source}: none of {len(tasks)} tasks is of split {split!r}; "
+                f"{spec}: none of {len(tasks)} tasks is of split {split!r}; "
                 f"there are the splits {', '.join(splits) or 'of no task'}"
             )
         self._tasks = kept
         self.ids = tuple(kept)
-        """Ids in the file's order."""
+        """Ids in the source's order."""
 
     def __contains__(self, task_id: object) -> bool:
         """Tell whether a task is in the set."""
@@ -63,28 +80,63 @@ class TaskSet:
         return self.ids[int(generator.integers(len(self.ids)))]
 
     def workspace(self, task: CodingTask) -> Workspace:
-        """Return the workspace of a task's release.
+        """Return the files that a task begins from, before any bug.
 
         Raises:
-            SourceError: The release cannot be fetched or is not the one the task was made from.
+            SourceError: They cannot be fetched or are not those that the task was made from.
+            TaskError: The task names none that can be opened.
         """
-        return _workspace_of(task.package, task.version, task.source_sha256)
+        return workspace_of(self._source, task)
 
 
-def _tasks_of(path: Path) -> Mapping[str, CodingTask]:
-    """Return a file's tasks, from memory if the file is unchanged."""
-    try:
-        status = path.stat()
-    except OSError:
-        return _parsed(path, 0, 0)
-    return _parsed(path, status.st_mtime_ns, status.st_size)
+def workspace_of(source: TaskSource, task: CodingTask) -> Workspace:
+    """Return a task's workspace, from memory if one of the same origin was opened before."""
+    return _open(_Opening(as_json(asdict(task)["origin"]), source, task))
 
 
-@lru_cache(maxsize=8)
-def _parsed(path: Path, _mtime_ns: int, _size_bytes: int) -> Mapping[str, CodingTask]:
-    return MappingProxyType({task.task_id: task for task in read_tasks(path)})
+@dataclass(frozen=True, slots=True)
+class _Opening:
+    """What opens a workspace; equal if it opens the same one."""
+
+    origin: str
+    source: TaskSource = field(compare=False)
+    task: CodingTask = field(compare=False)
 
 
 @lru_cache(maxsize=16)
-def _workspace_of(package: str, version: str, sha256: str) -> Workspace:
-    return Workspace.of(fetch_source(package, version, sha256=sha256))
+def _open(opening: _Opening) -> Workspace:
+    return opening.source.workspace(opening.task)
+
+
+def _tasks_of(spec: str) -> tuple[TaskSource, Mapping[str, CodingTask]]:
+    """Return a source and its tasks, from memory if its files are unchanged."""
+    source, loaded = _loaded(spec, _stamp(Path(spec)))
+    if not loaded.tasks:
+        reason = loaded.problems[0] if loaded.problems else "it is empty"
+        raise TaskError(f"{spec} gives no task: {reason}")
+    if loaded.problems:
+        shown = "; ".join(loaded.problems[:_MAX_SHOWN])
+        more = len(loaded.problems) - _MAX_SHOWN
+        warnings.warn(
+            f"{len(loaded.problems)} of {len(loaded.problems) + len(loaded.tasks)} tasks were left "
+            f"out: {shown}{f'; and {more} more' if more > 0 else ''}",
+            TaskWarning,
+            stacklevel=5,
+        )
+    return source, MappingProxyType({task.task_id: task for task in loaded.tasks})
+
+
+def _stamp(path: Path) -> tuple[tuple[str, int, int], ...]:
+    """Return what changes whenever a task file, or a file of a folder of them, does."""
+    try:
+        paths = sorted(path.iterdir()) if path.is_dir() else [path]
+        stats = [(each.name, each.stat()) for each in paths]
+    except OSError:
+        return ()
+    return tuple((name, status.st_mtime_ns, status.st_size) for name, status in stats)
+
+
+@lru_cache(maxsize=8)
+def _loaded(spec: str, _stamp: tuple[tuple[str, int, int], ...]) -> tuple[TaskSource, LoadedTasks]:
+    source = open_source(spec)
+    return source, source.load()

@@ -11,11 +11,20 @@ import zipfile
 from collections.abc import Mapping
 from typing import Any
 
-from pivot_envs.errors import SandboxError, SandboxUnavailableError
+from pivot_envs.errors import SandboxError
 from pivot_envs.sandbox.agent.frames import Channel
 from pivot_envs.sandbox.attach_stream import AttachStream
 from pivot_envs.sandbox.base import WORKSPACE
-from pivot_envs.sandbox.engine import OWNER_LABEL, Owner, connect, engine_host, knock, translated
+from pivot_envs.sandbox.engine import (
+    OWNER_LABEL,
+    WORKSPACE_LABEL,
+    Owner,
+    connect,
+    engine_host,
+    find_image,
+    knock,
+    translated,
+)
 from pivot_envs.sandbox.layout import AGENT, WARM_PROGRAMS, Interpreter, isolated_paths
 from pivot_envs.sandbox.limits import Limits
 
@@ -72,7 +81,7 @@ class Container:
         """
         engine = connect()
         try:
-            environment = _image_environment(engine, image)
+            settings = find_image(engine, image)["Config"]
             with translated(f"a container of {image} cannot be created"):
                 self.id: str = _create(engine, image, limits)
         except BaseException:
@@ -92,7 +101,7 @@ class Container:
                 ending.callback(stream.close)
                 engine.start(self.id)
             self.channel = Channel(stream)
-            _await_agent(self.channel, stream, _configuration(limits, environment))
+            _await_agent(self.channel, stream, _configuration(limits, settings))
         except BaseException:
             self._end()
             raise
@@ -152,29 +161,15 @@ def _create(engine: Any, image: str, limits: Limits) -> str:
     return str(created["Id"])
 
 
-def _image_environment(engine: Any, image: str) -> dict[str, str]:
-    import docker
-
-    try:
-        with translated(f"the image {image} cannot be looked at"):
-            found = engine.inspect_image(image)
-    except SandboxError as error:
-        if not isinstance(error.__cause__, docker.errors.ImageNotFound):
-            raise
-        raise SandboxUnavailableError(
-            f"the Docker engine has no image {image!r}; build one from this machine's Python: "
-            f"python -m pivot_envs.sandbox build-image {image}"
-        ) from error
-    pairs = (item.partition("=") for item in found["Config"].get("Env") or ())
-    return {name: value for name, _, value in pairs}
-
-
-def _configuration(limits: Limits, image_environment: Mapping[str, str]) -> dict[str, Any]:
+def _configuration(limits: Limits, settings: Mapping[str, Any]) -> dict[str, Any]:
+    pairs = (item.partition("=") for item in settings.get("Env") or ())
+    image_environment = {name: value for name, _, value in pairs}
     standard = Interpreter("/usr/local/bin/python3", "", (), "").environment("/tmp")
     path = image_environment.get("PATH", standard["PATH"])
     return {
         "programs": WARM_PROGRAMS,
         "paths": isolated_paths(),
+        "baked": (settings.get("Labels") or {}).get(WORKSPACE_LABEL, ""),
         "box": {
             "level": "namespaces",
             "workspace": WORKSPACE,

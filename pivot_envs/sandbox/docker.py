@@ -26,6 +26,7 @@ class DockerSandbox(AgentSandbox):
     container's root with the few that it needs to look after that user's files and processes.
     The default seccomp and AppArmor profiles of the engine apply. The image needs bash, coreutils
     and a ``python3`` (3.9 or newer) in its ``PATH``, with pytest for test runs; nothing is pulled.
+    The workspace is empty at first, or what ``bake.bake_workspace`` put into the image.
 
     What is **not** stopped: holes in the kernel, which all containers share; reading what the
     image holds; and tested code that tampers, from inside, with the test run that it is part of.

@@ -23,8 +23,8 @@ def tasks() -> Mapping[str, CodingTask]:
         task
         for task in every
         if task.package == "more-itertools"
-        and task.suspects[:1] == (task.function,)
-        and is_for_pretraining(task.package, task.function, task.mutation)
+        and task.suspects[:1] == (task.bug.function,)
+        and is_for_pretraining(task.package, task.bug.function, task.bug.mutation)
     ]
     return {task.task_id: task for task in chosen[:12]}
 

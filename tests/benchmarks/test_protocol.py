@@ -4,7 +4,7 @@ import pytest
 
 from benchmarks.corpus import is_for_pretraining
 from benchmarks.protocol import PRESETS, draw_tasks
-from pivot_envs.coding.task import default_tasks_path, read_tasks
+from pivot_envs.coding.task_file import default_tasks_path, read_tasks
 from pivot_envs.errors import TaskError
 
 
@@ -21,14 +21,14 @@ def test_a_preset_gets_the_tasks_it_asks_for_and_none_twice(tasks, preset):
     assert len(draw.validation) == protocol.validation_tasks
     assert len(draw.test) == protocol.test_tasks
     assert len(draw.unseen) == protocol.unseen_tasks
-    assert len(set(draw.coding)) == len(draw.coding)
+    assert len(set(draw.every)) == len(draw.every)
 
 
 def test_arms_learn_from_tasks_that_are_new_to_the_base(tasks):
     draw = draw_tasks(tasks.values(), PRESETS["full"])
     for task in (tasks[task_id] for task_id in draw.train + draw.validation):
         assert task.split == "train"
-        assert not is_for_pretraining(task.package, task.function, task.mutation)
+        assert not is_for_pretraining(task.package, task.bug.function, task.bug.mutation)
     assert {tasks[task_id].split for task_id in draw.test} == {"test"}
     assert {tasks[task_id].split for task_id in draw.unseen} == {"unseen"}
 
@@ -36,8 +36,8 @@ def test_arms_learn_from_tasks_that_are_new_to_the_base(tasks):
 @pytest.mark.parametrize("preset", PRESETS)
 def test_long_functions_are_in_no_set(tasks, preset):
     protocol = PRESETS[preset]
-    lines = {tasks[task_id].lines for task_id in draw_tasks(tasks.values(), protocol).coding}
-    assert max(lines) <= protocol.max_lines < max(task.lines for task in tasks.values())
+    lines = {tasks[task_id].bug.lines for task_id in draw_tasks(tasks.values(), protocol).every}
+    assert max(lines) <= protocol.max_lines < max(task.bug.lines for task in tasks.values())
 
 
 def test_the_draw_follows_its_seed_and_not_the_order_of_the_file(tasks):

@@ -3,9 +3,9 @@ from dataclasses import replace
 
 from benchmarks.corpus import Code
 from benchmarks.slips import draw_slips
+from pivot_envs.coding.gold import apply_mutation
 from pivot_envs.coding.tasks.mutations import find_functions
 from pivot_envs.coding.view import find_function
-from pivot_envs.coding.workspace import apply_mutation
 
 SOURCE = '''\
 def clamp(value, low=0, high=9):

@@ -7,7 +7,8 @@ import pytest
 from pivot_agents.expert import CodingExpert
 from pivot_agents.policy import Context
 from pivot_envs.coding.env import CodingEnv
-from pivot_envs.coding.task import CodingTask, default_tasks_path, read_tasks
+from pivot_envs.coding.task import CodingTask
+from pivot_envs.coding.task_file import default_tasks_path, read_tasks
 from pivot_envs.errors import SourceError
 
 TASKS = {task.task_id: task for task in read_tasks(default_tasks_path())}

@@ -6,7 +6,9 @@ import pytest
 
 from pivot_agents.expert import edit_call
 from pivot_envs.coding.editing import edit_text
-from pivot_envs.coding.task import CodingTask, Mutation, default_tasks_path, read_tasks
+from pivot_envs.coding.gold import Mutation
+from pivot_envs.coding.task import CodingTask
+from pivot_envs.coding.task_file import default_tasks_path, read_tasks
 from pivot_envs.coding.taskset import TaskSet
 from pivot_envs.errors import SourceError
 
@@ -18,7 +20,8 @@ def test_every_shipped_bug_can_be_repaired_in_every_style(style: str) -> None:
     try:
         tasks = TaskSet()
         texts = {
-            task.task_id: tasks.workspace(task).text(task.mutation.path) for task in TASKS.values()
+            task.task_id: tasks.workspace(task).text(task.bug.mutation.path)
+            for task in TASKS.values()
         }
     except SourceError as error:
         pytest.skip(f"a source release cannot be fetched here: {error}")
@@ -27,7 +30,7 @@ def test_every_shipped_bug_can_be_repaired_in_every_style(style: str) -> None:
 
 
 def repaired(task: CodingTask, text: str, style: str) -> bool:
-    mutation = task.mutation
+    mutation = task.bug.mutation
     lines = text.split("\n")
     original = lines[mutation.line - 1]
     end = mutation.column + len(mutation.original)

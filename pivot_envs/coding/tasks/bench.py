@@ -1,14 +1,15 @@
-"""MutantBench, a sandbox that holds a release and tests one mutation of it at a time."""
+"""MutantBench, a sandbox that holds a release and tests mutations of it."""
 
 from collections.abc import Sequence
+from queue import SimpleQueue
 
-from pivot_envs.coding.task import Mutation
-from pivot_envs.coding.workspace import Workspace, apply_mutation
+from pivot_envs.coding.gold import Mutation, mutate
+from pivot_envs.coding.workspace import Workspace
 from pivot_envs.sandbox.base import Sandbox, TestReport
 
 
 class MutantBench:
-    """Runs named tests of a release, whole or with one mutation."""
+    """Runs named tests of a release, whole or with mutations."""
 
     def __init__(self, sandbox: Sandbox, workspace: Workspace) -> None:
         """Load the release into a started sandbox.
@@ -31,22 +32,33 @@ class MutantBench:
 
     def run(
         self,
-        mutation: Mutation | None,
+        mutations: Sequence[Mutation],
         tests: Sequence[str],
         *,
         timeout_s: float,
         options: Sequence[str] = (),
     ) -> TestReport:
-        """Run tests with a mutation, or without one; the release is whole again afterwards.
+        """Run tests with some mutations, or with none; the release is whole again afterwards.
 
         Raises:
             SandboxError: The sandbox failed.
+            TaskError: A mutation does not fit the release.
         """
-        if mutation is None:
-            return self._sandbox.run_tests(tests, timeout_s=timeout_s, options=options)
-        text = self.workspace.text(mutation.path)
-        self._sandbox.write_file(mutation.path, apply_mutation(text, mutation).encode())
+        changes = mutate(mutations, self.workspace.read)
+        for path, text in changes.items():
+            self._sandbox.write_file(path, (text or "").encode())
         try:
             return self._sandbox.run_tests(tests, timeout_s=timeout_s, options=options)
         finally:
-            self._sandbox.write_file(mutation.path, text.encode())
+            for path in changes:
+                self._sandbox.write_file(path, self.workspace.text(path).encode())
+
+
+def benches_of(
+    sandboxes: "SimpleQueue[Sandbox]", workspace: Workspace
+) -> "SimpleQueue[MutantBench]":
+    """Load a release into started sandboxes."""
+    benches: SimpleQueue[MutantBench] = SimpleQueue()
+    for _ in range(sandboxes.qsize()):
+        benches.put(MutantBench(sandboxes.get(), workspace))
+    return benches

@@ -1,32 +1,33 @@
 """The builder: injects bugs into a release and keeps those that named tests find."""
 
-import hashlib
-import json
 import math
 import random
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from queue import SimpleQueue
 
+from pivot_envs.coding.gold import Mutation
 from pivot_envs.coding.source import PackageSource
-from pivot_envs.coding.task import CodingTask, Mutation
-from pivot_envs.coding.tasks.bench import MutantBench
-from pivot_envs.coding.tasks.coverage import SuiteRecord, record_suite
-from pivot_envs.coding.tasks.issue import write_issue
+from pivot_envs.coding.task import CodingTask
+from pivot_envs.coding.tasks.bench import MutantBench, benches_of
+from pivot_envs.coding.tasks.combinations import combine_next, plan_combinations
+from pivot_envs.coding.tasks.coverage import record_suite
+from pivot_envs.coding.tasks.mutated_release import MutatedRelease
 from pivot_envs.coding.tasks.mutations import SourceFunction, find_functions
+from pivot_envs.coding.tasks.workers import (
+    Progress,
+    make_build_sandbox,
+    open_sandboxes,
+    run_all,
+)
 from pivot_envs.coding.workspace import Workspace
 from pivot_envs.sandbox.base import Sandbox, TestReport
-from pivot_envs.sandbox.embedded import EmbeddedSandbox
 
 _TIMEOUT_S = 10.0
 _MAX_TRIES_PER_TASK = 3
-_MAX_SUSPECTS = 6
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +38,10 @@ class BuildConfig:
     """Most tasks per function."""
     max_lines: int = 20
     """Longest function body considered, in lines without its docstring."""
+    statements: bool = True
+    """Whether statements and calls are mutated too, beside single words and signs."""
+    combined: int = 0
+    """Most tasks per package that combine the bugs of two or three others."""
     max_tests: int = 40
     """Most tests that a task names."""
     seed: int = 0
@@ -59,7 +64,8 @@ class BuildReport:
     """Functions left out because the time was up."""
     dropped: Mapping[str, int]
     """Mutations tried in vain by reason: ``survived``, ``timeout``, ``crash``, ``import``,
-    ``memory``, ``flaky``; and ``unstable``: functions whose tests fail when run alone."""
+    ``memory``, ``flaky``; ``unstable``: functions whose tests fail when run alone; ``combined``:
+    combinations whose parts hide each other."""
     wall_s: float
 
 
@@ -67,17 +73,11 @@ class BuildReport:
 class _Job:
     """One function to mutate, with everything that it takes."""
 
-    workspace: Workspace
+    release: MutatedRelease
     function: SourceFunction
-    record: SuiteRecord
     tests: tuple[str, ...]
     per_function: int
     seed: int
-
-
-def make_build_sandbox() -> Sandbox:
-    """Make a sandbox that keeps enough output to find the first failure in it."""
-    return EmbeddedSandbox(max_output_bytes=400_000)
 
 
 def build_tasks(
@@ -106,15 +106,23 @@ def build_tasks(
     workspace = Workspace.of(source)
     with make_sandbox() as sandbox:
         record = record_suite(sandbox, workspace)
-    jobs = _jobs(workspace, record, config)
+    release = MutatedRelease(source, workspace, record)
+    jobs = _jobs(release, config)
     results: dict[int, tuple[list[CodingTask], Counter[str]]] = {}
     deadline = math.inf if config.time_budget_s is None else started + config.time_budget_s
-    with open_benches(workspace, config.workers, make_sandbox) as benches:
+    with open_sandboxes(config.workers, make_sandbox) as sandboxes:
+        benches = benches_of(sandboxes, workspace)
         work = partial(_mutate_next, benches, jobs, results, deadline)
         run_all(work, len(jobs), config.workers, progress)
+        singles = [task for _, (tasks, _) in sorted(results.items()) for task in tasks]
+        plans = plan_combinations(singles, count=config.combined, seed=config.seed)
+        combined: dict[int, CodingTask] = {}
+        work = partial(combine_next, benches, release, plans, combined)
+        run_all(work, len(plans), config.workers, progress)
     dropped = sum((reasons for _, reasons in results.values()), Counter[str]())
+    dropped.update({"combined": len(plans) - len(combined)} if plans else {})
     return BuildReport(
-        tasks=tuple(task for _, (tasks, _) in sorted(results.items()) for task in tasks),
+        tasks=(*singles, *(task for _, task in sorted(combined.items()))),
         functions=len(jobs),
         skipped_functions=len(jobs) - len(results),
         dropped=dict(dropped),
@@ -122,43 +130,17 @@ def build_tasks(
     )
 
 
-@contextmanager
-def open_benches(
-    workspace: Workspace, count: int, make_sandbox: Callable[[], Sandbox]
-) -> Iterator["SimpleQueue[MutantBench]"]:
-    """Start sandboxes that hold a release and are ready to test mutations of it."""
-    benches: SimpleQueue[MutantBench] = SimpleQueue()
-    with ExitStack() as stack:
-        for _ in range(count):
-            benches.put(MutantBench(stack.enter_context(make_sandbox()), workspace))
-        yield benches
-
-
-def run_all(
-    work: Callable[[int], None], count: int, workers: int, progress: Progress | None
-) -> None:
-    """Call ``work`` with every number below ``count`` in threads; the first error ends it all."""
-    with ThreadPoolExecutor(workers) as executor:
-        futures = [executor.submit(work, index) for index in range(count)]
-        try:
-            for done, future in enumerate(as_completed(futures), start=1):
-                future.result()
-                if progress is not None:
-                    progress(done, count)
-        except BaseException:
-            executor.shutdown(wait=False, cancel_futures=True)
-            raise
-
-
-def _jobs(workspace: Workspace, record: SuiteRecord, config: BuildConfig) -> list[_Job]:
+def _jobs(release: MutatedRelease, config: BuildConfig) -> list[_Job]:
     jobs = []
-    for path in workspace.package_paths():
-        for function in find_functions(path, workspace.text(path), max_lines=config.max_lines):
-            tests = record.covering_tests(function, limit=config.max_tests)
+    for path in release.workspace.package_paths():
+        text = release.workspace.text(path)
+        functions = find_functions(
+            path, text, max_lines=config.max_lines, statements=config.statements
+        )
+        for function in functions:
+            tests = release.record.covering_tests(function, limit=config.max_tests)
             if tests and function.mutations:
-                jobs.append(
-                    _Job(workspace, function, record, tests, config.per_function, config.seed)
-                )
+                jobs.append(_Job(release, function, tests, config.per_function, config.seed))
     return jobs
 
 
@@ -181,7 +163,7 @@ def _mutate(bench: MutantBench, job: _Job) -> tuple[list[CodingTask], Counter[st
     """Try mutations of one function until there are enough tasks."""
     bench.clean()
     started = time.monotonic()
-    whole = bench.run(None, job.tests, timeout_s=6 * _TIMEOUT_S)
+    whole = bench.run((), job.tests, timeout_s=6 * _TIMEOUT_S)
     timeout_s = min(_TIMEOUT_S, 2.0 + 5 * (time.monotonic() - started))
     tests = tuple(test for test in job.tests if whole.outcomes.get(test) == "passed")
     tasks: list[CodingTask] = []
@@ -203,20 +185,20 @@ def _try_mutation(
 ) -> CodingTask | str:
     """Return the task that a mutation makes, or why it makes none."""
     # For each traceback pytest parses whole files, which can take longer than the tests.
-    report = bench.run(mutation, tests, timeout_s=timeout_s, options=("--tb=no",))
+    report = bench.run([mutation], tests, timeout_s=timeout_s, options=("--tb=no",))
     flaw = _flaw(report, tests)
     if flaw is not None:
         return flaw
-    again = bench.run(mutation, tests, timeout_s=timeout_s, options=("--tb=no",))
+    again = bench.run([mutation], tests, timeout_s=timeout_s, options=("--tb=no",))
     steady = [test for test in tests if again.outcomes.get(test) == report.outcomes[test]]
     failing = [test for test in steady if report.outcomes[test] in ("failed", "error")]
     if not failing:
         return "flaky"
-    alone = bench.run(mutation, failing[:1], timeout_s=_TIMEOUT_S)
+    alone = bench.run([mutation], failing[:1], timeout_s=_TIMEOUT_S)
     if alone.outcomes.get(failing[0]) not in ("failed", "error"):
         return "flaky"
     passing = [test for test in steady if report.outcomes[test] == "passed"]
-    return _task(job, mutation, failing, passing, alone.output)
+    return job.release.task([mutation], [job.function], failing, passing, alone.output)
 
 
 def _draw(function: SourceFunction, seed: int) -> list[Mutation]:
@@ -245,32 +227,3 @@ def _flaw(report: TestReport, tests: Sequence[str]) -> str | None:
     if "failed" not in outcomes and "error" not in outcomes:
         return "survived"
     return "memory" if "MemoryError" in report.output else None
-
-
-def _task(
-    job: _Job,
-    mutation: Mutation,
-    failing: Sequence[str],
-    passing: Sequence[str],
-    output: str,
-) -> CodingTask:
-    source, function = job.workspace.source, job.function
-    canonical = json.dumps(asdict(mutation), sort_keys=True).encode()
-    digest = hashlib.sha256(canonical).hexdigest()[:8]
-    module = function.path.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
-    for top in source.package_dirs:
-        module = module.removeprefix(f"{top}.")
-    return CodingTask(
-        task_id=f"{source.name}-{source.version}/{module}.{function.name}/{digest}",
-        package=source.name,
-        version=source.version,
-        source_sha256=source.sha256,
-        function=f"{function.path}::{function.name}",
-        lines=function.body_lines,
-        mutation=mutation,
-        issue=write_issue(job.workspace, mutation, failing, output),
-        fail_to_pass=tuple(failing),
-        pass_to_pass=tuple(passing),
-        suspects=job.record.suspects(job.workspace, failing, limit=_MAX_SUSPECTS),
-        split="train",
-    )

@@ -6,6 +6,7 @@ import re
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from importlib.resources import files
 from typing import Any
 
@@ -122,7 +123,7 @@ def _run(
     plugin = files("pivot_envs.coding.tasks") / "recorder.py"
     sandbox.write_file(f"{_PLUGIN}.py", plugin.read_bytes())
     sandbox.write_file(RECORD, json.dumps(orders).encode())
-    places = " ".join(workspace.source.test_dirs)
+    places = " ".join(workspace.test_dirs)
     command = f"python -m pytest -q --tb=line -p no:cacheprovider -p {_PLUGIN} {places}"
     result = sandbox.run(command, timeout_s=timeout_s)
     record: dict[str, Any] = json.loads(sandbox.read_file(RECORD))
@@ -134,6 +135,7 @@ def _run(
     return record
 
 
+@lru_cache(maxsize=100_000)
 def _function_at(source: str, line: int) -> str | None:
     """Return the innermost function around a line, or the one whose decorators begin there."""
     spans = find_functions(source)
@@ -144,7 +146,7 @@ def _function_at(source: str, line: int) -> str | None:
 
 
 def _title(workspace: Workspace) -> str:
-    return f"{workspace.source.name} {workspace.source.version}"
+    return workspace.title
 
 
 def _telling_name(name: str) -> str:

@@ -1,9 +1,9 @@
 """The issue text: what someone who ran the tests would report, without giving the place away."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 
-from pivot_envs.coding.task import Mutation
+from pivot_envs.coding.gold import Mutation, apply_mutation
 from pivot_envs.coding.workspace import Workspace
 
 _HEADER = re.compile(r"^_{3,} (.+?) _{3,}$")
@@ -14,38 +14,64 @@ _MAX_SOURCE = 110
 
 
 def write_issue(
-    workspace: Workspace, mutation: Mutation, failing: Sequence[str], output: str
+    workspace: Workspace, mutations: Sequence[Mutation], failing: Sequence[str], output: str
 ) -> str:
-    """Write the issue of a mutation from pytest's real output.
+    """Write the issue of a bug from pytest's real output.
 
-    The first line counts the failing tests, the second names the first of them, and the others
-    show what it asserts and how it failed. Neither the text nor the number of the mutated line
+    The first line counts the failing tests; of one test for each mutation, the next lines give
+    the name, what it asserts and how it failed. Neither the text nor the number of a mutated line
     is shown: context that would reveal them is left out.
 
     Args:
         workspace: The release, without the bug.
-        mutation: The bug.
-        failing: Ids of the failing tests; the first one is described.
-        output: What pytest printed, with ``--tb=short``.
+        mutations: The bug.
+        failing: Ids of the failing tests; the first ones are described.
+        output: What pytest printed about these, with ``--tb=short``.
     """
+    numbers = {mutation.line for mutation in mutations}
     count = "1 test fails" if len(failing) == 1 else f"{len(failing)} tests fail"
-    if len(failing) == mutation.line:
+    if len(failing) in numbers:
         count = "Tests fail"
-    title = f"{workspace.source.name} {workspace.source.version}: {count}."
-    block = _failure(output, failing[0])
-    statement, error = _statement(block, workspace), _error(block)
-    line = workspace.text(mutation.path).split("\n")[mutation.line - 1]
-    secrets = [
-        line,
-        line[: mutation.column]
-        + mutation.mutated
-        + line[mutation.column + len(mutation.original) :],
+    secrets = [line for mutation in mutations for line in _changed_lines(workspace, mutation)]
+    described = [
+        describe_failure(workspace, test, output, lambda text: _reveals(text, numbers, secrets))
+        for test in failing[: len(mutations)]
     ]
+    return "\n".join([f"{workspace.title}: {count}.", *described])
+
+
+def _changed_lines(workspace: Workspace, mutation: Mutation) -> list[str]:
+    """Return the lines that a mutation changes, before and after."""
+    whole = workspace.text(mutation.path)
+    versions = [
+        (whole, mutation.original),
+        (apply_mutation(whole, mutation), mutation.mutated),
+    ]
+    lines: list[str] = []
+    for text, span in versions:
+        first = mutation.line - 1
+        lines += text.split("\n")[first : first + 1 + span.count("\n")]
+    return lines
+
+
+def describe_failure(
+    workspace: Workspace, test: str, output: str, reveals: Callable[[str], bool]
+) -> str:
+    """Return a failing test's id, what it asserts and how it failed.
+
+    Args:
+        workspace: Tells which files are tests.
+        test: Id of the test.
+        output: What pytest printed, with ``--tb=short``.
+        reveals: Tells whether a text gives the solution away; such context is left out.
+    """
+    block = _failure(output, test)
+    statement, error = _statement(block, workspace), _error(block)
     for context in ([*statement, *error], error[:1], []):
         text = _clip("\n".join(context))
-        if not _reveals(text, mutation.line, secrets):
+        if not reveals(text):
             break
-    return "\n".join(filter(None, (title, failing[0], text)))
+    return "\n".join(filter(None, (test, text)))
 
 
 def _failure(output: str, test: str) -> list[str]:
@@ -90,6 +116,6 @@ def _clip(text: str) -> str:
     return text if len(text) <= _MAX_CONTEXT else f"{text[: _MAX_CONTEXT - 3]}..."
 
 
-def _reveals(text: str, number: int, lines: Sequence[str]) -> bool:
+def _reveals(text: str, numbers: Collection[int], lines: Sequence[str]) -> bool:
     quotes = any(len(line.strip()) > 3 and line.strip() in text for line in lines)
-    return quotes or re.search(rf"(?<!\d){number}(?!\d)", text) is not None
+    return quotes or any(re.search(rf"(?<!\d){number}(?!\d)", text) for number in numbers)

@@ -1,4 +1,4 @@
-"""Functions of a source file and every mutation that fits on one line of them."""
+"""Functions of a source file and the mutations that can be made in them."""
 
 import ast
 import textwrap
@@ -9,12 +9,15 @@ from dataclasses import dataclass
 import libcst as cst
 from libcst.metadata import CodeRange, MetadataWrapper, PositionProvider
 
-from pivot_envs.coding.task import Mutation
+from pivot_envs.coding.gold import Mutation
 from pivot_envs.coding.tasks.operators import Edit, EditVisitor, Names
+from pivot_envs.coding.tasks.statements import StatementVisitor
 from pivot_envs.errors import SourceError
 
 _MAX_SPAN = 40
 """Longest span in characters: a mutation is a slip, not a deleted expression."""
+_MAX_LINES_SPAN = 240
+"""Longest span over several lines: a statement or a branch, not half a function."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,16 +36,20 @@ class SourceFunction:
     mutations: tuple[Mutation, ...]
 
 
-def find_functions(path: str, text: str, *, max_lines: int = 20) -> tuple[SourceFunction, ...]:
+def find_functions(
+    path: str, text: str, *, max_lines: int = 20, statements: bool = False
+) -> tuple[SourceFunction, ...]:
     """List the functions of a file and their mutations, in source order.
 
-    A mutation replaces a span on one line: it never touches a docstring, never changes the
-    number of lines, always leaves valid syntax, and always changes the syntax tree.
+    A mutation never touches a docstring, always leaves valid syntax, and always changes the
+    syntax tree. Those of ``operators`` replace a span on one line; those of ``statements`` can
+    leave out whole lines.
 
     Args:
         path: The file, relative to the workspace.
         text: The file's text.
         max_lines: Longest body, without its docstring, that is considered.
+        statements: Whether to add the mutations of ``statements``.
 
     Raises:
         SourceError: The text is no valid Python.
@@ -60,11 +67,15 @@ def find_functions(path: str, text: str, *, max_lines: int = 20) -> tuple[Source
         if extent is None or extent[1] - extent[2] + 1 > max_lines:
             continue
         first, last, body = extent
-        visitor = EditVisitor(_names(node, scope, positions), positions, lines)
-        node.visit(visitor)
+        names = _names(node, scope, positions)
+        narrow = EditVisitor(names, positions, lines)
+        wide = StatementVisitor(names, positions, lines)
+        node.visit(narrow)
+        if statements:
+            node.visit(wide)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            mutations = _mutations(path, visitor.edits, lines, first, last)
+            mutations = _mutations(path, [*narrow.edits, *wide.edits], lines, (first, last))
         functions.append(SourceFunction(path, name, first, last, last - body + 1, mutations))
     return tuple(functions)
 
@@ -137,27 +148,41 @@ def _names(
 
 
 def _mutations(
-    path: str, edits: Sequence[Edit], lines: Sequence[str], first: int, last: int
+    path: str, edits: Sequence[Edit], lines: Sequence[str], extent: tuple[int, int]
 ) -> tuple[Mutation, ...]:
+    first, last = extent
     original_tree = _tree(lines[first - 1 : last])
     mutations: dict[tuple[int, int, str, str], Mutation] = {}
     for edit in edits:
         start, end = edit.span.start, edit.span.end
-        if start.line != end.line:
-            continue
-        line = lines[start.line - 1]
-        original = line[start.column : end.column]
+        original = _span(lines, edit)
         key = (start.line, start.column, original, edit.replacement)
-        too_long = max(len(original), len(edit.replacement)) > _MAX_SPAN
-        if key in mutations or original == edit.replacement or too_long:
+        is_same = key in mutations or original == edit.replacement
+        if is_same or _is_long(original, edit) or "\r" in original:
             continue
-        mutated = line[: start.column] + edit.replacement + line[end.column :]
-        body = [*lines[first - 1 : start.line - 1], mutated, *lines[start.line : last]]
+        rest = lines[end.line - 1] if end.line <= len(lines) else ""
+        mutated = lines[start.line - 1][: start.column] + edit.replacement + rest[end.column :]
+        body = [*lines[first - 1 : start.line - 1], mutated, *lines[end.line : max(last, end.line)]]
         if _tree(body) not in (None, original_tree):
             mutations[key] = Mutation(
                 path, start.line, original, edit.replacement, start.column, edit.operator
             )
     return tuple(sorted(mutations.values(), key=lambda each: (each.line, each.column)))
+
+
+def _span(lines: Sequence[str], edit: Edit) -> str:
+    start, end = edit.span.start, edit.span.end
+    if start.line == end.line:
+        return lines[start.line - 1][start.column : end.column]
+    between = lines[start.line : end.line - 1]
+    last = lines[end.line - 1][: end.column]
+    return "\n".join([lines[start.line - 1][start.column :], *between, last])
+
+
+def _is_long(original: str, edit: Edit) -> bool:
+    """Tell whether an edit is more than a slip; one that leaves out lines may be longer."""
+    limit = _MAX_LINES_SPAN if "\n" in original else _MAX_SPAN
+    return max(len(original), len(edit.replacement)) > limit
 
 
 def _tree(lines: Sequence[str]) -> str | None:

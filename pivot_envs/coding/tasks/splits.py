@@ -8,7 +8,8 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
 
-from pivot_envs.coding.task import CodingTask, Mutation, Split
+from pivot_envs.coding.gold import Bug, Mutation
+from pivot_envs.coding.task import CodingTask, Split
 
 UNSEEN_FUNCTIONS = 0.12
 """Share of the functions that are held out whole."""
@@ -42,17 +43,26 @@ def is_unseen(package: str, function: str, *, seed: int = 0) -> bool:
 def assign_splits(tasks: Sequence[CodingTask], *, seed: int = 0) -> tuple[CodingTask, ...]:
     """Give every task its split, in the order given.
 
-    ``test`` tasks of a function that has no ``train`` task among ``tasks`` are dropped: they would
-    be no unseen mutations of a known function.
+    ``test`` mutations of a function that has no ``train`` task among ``tasks`` are dropped: they
+    would be no unseen mutations of a known function.
     """
-    split = [
-        replace(task, split=split_of(task.package, task.function, task.mutation, seed=seed))
-        for task in tasks
-    ]
-    known = {(task.package, task.function) for task in split if task.split == "train"}
-    return tuple(
-        task for task in split if task.split != "test" or (task.package, task.function) in known
-    )
+    split = [replace(task, split=_split_of_task(task, seed)) for task in tasks]
+    known = {place for task in split if task.split == "train" for place in _places(task)}
+    return tuple(task for task in split if task.split != "test" or _places(task) <= known)
+
+
+def _split_of_task(task: CodingTask, seed: int) -> Split:
+    """Return the split that holds out the most of a bug's parts; a patch is held out by its id."""
+    if not isinstance(task.gold, Bug):
+        return "test" if _draw(seed, task.package, task.task_id) < TEST_SPANS else "train"
+    pairs = zip(task.gold.functions, task.gold.mutations, strict=True)
+    splits = {split_of(task.package, function, bug, seed=seed) for function, bug in pairs}
+    return "unseen" if "unseen" in splits else "test" if "test" in splits else "train"
+
+
+def _places(task: CodingTask) -> set[tuple[str, str]]:
+    functions = task.gold.functions if isinstance(task.gold, Bug) else ()
+    return {(task.package, function) for function in functions}
 
 
 def _draw(seed: int, *identity: str) -> float:

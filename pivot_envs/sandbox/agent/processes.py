@@ -10,13 +10,14 @@ import resource
 import select
 import signal
 import time
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import NoReturn
 
 from .box import Box
 from .guard import Guard
-from .mappings import mapped_inodes
+from .holders import Held, held_inodes, other_sockets
 
+_PR_SET_PDEATHSIG, _PR_GET_PDEATHSIG = 1, 2
 _PR_CAPBSET_DROP = 24
 _PR_SET_NO_NEW_PRIVS = 38
 _LAST_CAPABILITY = 63
@@ -38,6 +39,8 @@ class Processes:
         self.box = box
         self.guard = guard
         self.exit_statuses: dict[int, int] = {}
+        self.own_sockets: set[int] = set()
+        """Inode numbers of the agent's Unix sockets."""
         self._watched: set[int] = set()
         self._host = host_descriptor
         self._is_ending = False
@@ -168,22 +171,48 @@ class Processes:
             if not (self.alive() - kept) or time.monotonic() > deadline:
                 return
 
-    def mapped_files(self, harmless: Collection[int]) -> set[int] | None:
-        """Return the inodes of all files that processes below the agent have mapped.
+    def held_files(self, shells: Collection[int], warm: int, device: int) -> Held | None:
+        """Return the inodes of all files that processes below the agent hold.
 
         Args:
-            harmless: Ids of processes that map no file of the workspace.
+            shells: Ids of processes that map no file of the workspace.
+            warm: Id of a process that holds none.
+            device: The workspace's file system.
 
         Returns:
-            Inode numbers, or None if a process does not show what it has mapped.
+            Inode numbers, or None if it can be any.
         """
         self.reap()
-        if os.getpid() == 1:
-            pids = {int(name) for name in os.listdir("/proc") if name.isdigit()} - {1}
-        else:
-            pids = {pid for pid, _ in self.alive()}
-        pids.difference_update(harmless)
-        return mapped_inodes(pids, self._drop_privileges) if pids else set()
+        own = {os.getpid(), warm}
+
+        def pids() -> set[int]:
+            if os.getpid() == 1:
+                return {int(name) for name in os.listdir("/proc") if name.isdigit()} - own
+            return {pid for pid, _ in self.alive()} - own
+
+        with self._looking_as_commands():
+            held = held_inodes(pids, shells, device)
+        if held is not None and self.box.level == "namespaces" and other_sockets(self.own_sockets):
+            return held._replace(may_be_more=True)
+        return held
+
+    @contextlib.contextmanager
+    def _looking_as_commands(self) -> Iterator[None]:
+        """Take the commands' user for the file system only: the kernel shows it what they hold."""
+        if self.box.command_ids is None:
+            yield
+            return
+        uid, gid = self.box.command_ids
+        # A change of user takes this signal off.
+        with_parent = ctypes.c_int(0)
+        _libc.prctl(_PR_GET_PDEATHSIG, ctypes.byref(with_parent), 0, 0, 0)
+        own_gid, own_uid = _libc.setfsgid(gid), _libc.setfsuid(uid)
+        try:
+            yield
+        finally:
+            _libc.setfsuid(own_uid)
+            _libc.setfsgid(own_gid)
+            _libc.prctl(_PR_SET_PDEATHSIG, with_parent.value, 0, 0, 0)
 
     def key(self, pid: int) -> ProcessKey:
         """Return (pid, start time) of a process.
@@ -269,6 +298,7 @@ def _place_descriptors(descriptors: Mapping[int, int]) -> None:
 def _parent_and_start(pid: str) -> tuple[int, int]:
     with open(f"/proc/{pid}/stat", "rb") as file:
         fields = file.read().rpartition(b") ")[2].split()
-    if fields[0] in (b"Z", b"X"):
+    # One that has ended may have left threads behind, which are the process then.
+    if fields[0] in (b"Z", b"X") and int(fields[17]) < 2:
         raise ProcessLookupError(f"process {pid} has ended")
     return int(fields[1]), int(fields[19])

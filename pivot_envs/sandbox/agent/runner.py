@@ -60,6 +60,7 @@ class Runner:
             self._box.runtime_file(name, content)
         path = os.path.join(self._box.runtime, "warm.py")
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._processes.own_sockets = {os.fstat(end.fileno()).st_ino for end in (ours, theirs)}
         ids = self._box.command_ids
         null = os.open(os.devnull, os.O_RDWR)
         try:

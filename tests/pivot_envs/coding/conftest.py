@@ -2,12 +2,15 @@ import io
 import tarfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from pivot_envs.coding.env import CodingEnv
+from pivot_envs.coding.gold import Bug, Mutation
 from pivot_envs.coding.source import PackageSource, fetch_source
-from pivot_envs.coding.task import CodingTask, Mutation, write_tasks
+from pivot_envs.coding.task import CodingTask, Release
+from pivot_envs.coding.task_file import write_tasks
 from pivot_envs.coding.taskset import TaskSet
 from pivot_envs.errors import SandboxUnavailableError, SourceError
 
@@ -113,12 +116,8 @@ def _tiny_task(name: str, source: PackageSource, mutation: Mutation, failing: st
     passing = [test for test in (*tests, "CounterTests::test_add") if test != failing]
     return CodingTask(
         task_id=f"tiny-1.0/{name}",
-        package="tiny",
-        version="1.0",
-        source_sha256=source.sha256,
-        function=f"tiny.py::{name}",
-        lines=5,
-        mutation=mutation,
+        origin=Release("tiny", "1.0", source.sha256),
+        gold=Bug((mutation,), (f"tiny.py::{name}",), 5),
         issue=f"tiny 1.0: 1 test fails.\ntests/test_tiny.py::{failing}\nE AssertionError",
         fail_to_pass=(f"tests/test_tiny.py::{failing}",),
         pass_to_pass=tuple(f"tests/test_tiny.py::{test}" for test in passing),
@@ -168,6 +167,21 @@ def tiny_env(shared_tiny_env: CodingEnv) -> CodingEnv:
     """A running episode of the bug in ``clamp``."""
     shared_tiny_env.reset(seed=0, options={"task_id": "tiny-1.0/clamp"})
     return shared_tiny_env
+
+
+@pytest.fixture
+def env_of_kind(tiny_tasks: Path, kind: str, request: pytest.FixtureRequest) -> Iterator[CodingEnv]:
+    """A started environment of the tiny release in a box of the test's ``kind``."""
+    options: dict[str, Any] = {}
+    if kind == "docker":
+        options = {"sandbox": "docker", "image": request.getfixturevalue("docker_image")}
+    env = CodingEnv(tasks=str(tiny_tasks), max_turns=10**6, command_timeout_s=20.0, **options)
+    try:
+        env.reset(seed=0)
+    except SandboxUnavailableError as error:
+        pytest.skip(str(error))
+    yield env
+    env.close()
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,7 @@ import gymnasium as gym
 import pytest
 
 from pivot_envs.coding.env import CodingEnv
-from pivot_envs.coding.task import read_tasks, write_tasks
+from pivot_envs.coding.task_file import read_tasks, write_tasks
 from pivot_envs.errors import SandboxError, SnapshotError, TaskError
 from pivot_envs.sandbox.base import CommandResult
 from pivot_envs.sandbox.choice import SandboxChoice

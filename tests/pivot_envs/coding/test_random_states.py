@@ -84,9 +84,9 @@ def random_call(dice: random.Random, task: CodingTask) -> ToolCall:
     return dice.choice(
         (
             ToolCall("view", {}),
-            ToolCall("view", {"path": task.mutation.path, "start": line, "end": line + 5}),
+            ToolCall("view", {"path": task.bug.mutation.path, "start": line, "end": line + 5}),
             ToolCall(
-                "edit", {"path": task.mutation.path, "start": line, "end": line, "text": text}
+                "edit", {"path": task.bug.mutation.path, "start": line, "end": line, "text": text}
             ),
             ToolCall("edit", {"path": "d/new/file.py", "start": 1, "end": 0, "text": text}),
             ToolCall("edit", {"path": "tests/__init__.py", "start": 1, "end": 1, "text": text}),

@@ -6,17 +6,22 @@ from typing import Any
 
 import pytest
 
-from pivot_envs.coding.task import CodingTask, Mutation, read_tasks, write_tasks
+from pivot_envs.coding.gold import Bug, Mutation, Patch
+from pivot_envs.coding.task import (
+    CodingTask,
+    Difficulty,
+    Environment,
+    Foreign,
+    Release,
+    Repository,
+)
+from pivot_envs.coding.task_file import load_tasks, read_tasks, write_tasks
 from pivot_envs.errors import TaskError
 
 TASK = CodingTask(
     task_id="tiny-1.0/clamp/1a2b3c4d",
-    package="tiny",
-    version="1.0",
-    source_sha256="0" * 64,
-    function="tiny.py::clamp",
-    lines=5,
-    mutation=Mutation("tiny.py", 6, "<", "<=", 13, "comparison"),
+    origin=Release("tiny", "1.0", "0" * 64),
+    gold=Bug((Mutation("tiny.py", 6, "<", "<=", 13, "comparison"),), ("tiny.py::clamp",), 5),
     issue="tiny 1.0: 1 test fails.\ntests/test_tiny.py::test_clamp[ü\u2028]",
     fail_to_pass=("tests/test_tiny.py::test_clamp[ü\u2028]",),
     pass_to_pass=(),
@@ -37,7 +42,8 @@ def test_a_task_file_gives_back_its_tasks(tmp_path: Path, suffix: str) -> None:
 
 
 def test_the_hash_depends_on_every_field() -> None:
-    changed = dataclasses.replace(TASK, mutation=dataclasses.replace(TASK.mutation, column=3))
+    moved = dataclasses.replace(TASK.bug.mutation, column=3)
+    changed = dataclasses.replace(TASK, gold=dataclasses.replace(TASK.bug, mutations=(moved,)))
     assert TASK.hash() == dataclasses.replace(TASK).hash()
     assert TASK.hash() != changed.hash()
 
@@ -47,19 +53,19 @@ def _without_issue(task: dict[str, Any]) -> None:
 
 
 def _with_line_zero(task: dict[str, Any]) -> None:
-    task["mutation"]["line"] = 0
+    task["gold"]["mutations"][0]["line"] = 0
 
 
 def _with_line_as_text(task: dict[str, Any]) -> None:
-    task["mutation"]["line"] = "6"
+    task["gold"]["mutations"][0]["line"] = "6"
 
 
-def _with_two_lines(task: dict[str, Any]) -> None:
-    task["mutation"]["mutated"] = "a\nb"
+def _with_a_carriage_return(task: dict[str, Any]) -> None:
+    task["gold"]["mutations"][0]["mutated"] = "a\r\nb"
 
 
 def _outside_the_workspace(task: dict[str, Any]) -> None:
-    task["mutation"]["path"] = "../tiny.py"
+    task["gold"]["mutations"][0]["path"] = "../tiny.py"
 
 
 def _with_an_unknown_field(task: dict[str, Any]) -> None:
@@ -74,10 +80,10 @@ def _without_failing_tests(task: dict[str, Any]) -> None:
     ("damage", "field"),
     [
         (_without_issue, "issue"),
-        (_with_line_zero, "mutation.line"),
-        (_with_line_as_text, "mutation.line"),
-        (_with_two_lines, "mutation.mutated"),
-        (_outside_the_workspace, "mutation.path"),
+        (_with_line_zero, "gold.bug.mutations.0.line"),
+        (_with_line_as_text, "gold.bug.mutations.0.line"),
+        (_with_a_carriage_return, "gold.bug.mutations.0.mutated"),
+        (_outside_the_workspace, "gold.mutations.0.path"),
         (_with_an_unknown_field, "reward"),
         (_without_failing_tests, "fail_to_pass"),
     ],
@@ -114,7 +120,7 @@ def test_a_truncated_archive_is_reported(tmp_path: Path, suffix: str, kept: int)
 
 
 @pytest.mark.parametrize(
-    "header", ["", '{"format":"pivot-coding-tasks","version":3}', "[]", "text"]
+    "header", ["", '{"format":"pivot-coding-tasks","version":"3"}', "[]", "text"]
 )
 def test_a_foreign_header_is_reported(tmp_path: Path, header: str) -> None:
     path = tmp_path / "tasks.jsonl"
@@ -143,3 +149,67 @@ def test_a_failed_write_keeps_the_old_file(tmp_path: Path) -> None:
         write_tasks(path, [unwritable])
     assert read_tasks(path) == (TASK,)
     assert [entry.name for entry in tmp_path.iterdir()] == ["tasks.jsonl"]
+
+
+def test_what_is_right_in_a_file_is_loaded_and_what_is_wrong_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "tasks.jsonl"
+    write_tasks(path, [TASK, *(dataclasses.replace(TASK, task_id=name) for name in "abc")])
+    lines = path.read_text().splitlines()
+    wrong = json.loads(lines[2])
+    del wrong["origin"]["sha256"]
+    lines[2:4] = [json.dumps(wrong), "no JSON"]
+    path.write_text("\n".join(lines))
+    loaded = load_tasks(path)
+    assert [task.task_id for task in loaded.tasks] == [TASK.task_id, "c"]
+    missing, unreadable = loaded.problems
+    assert missing == f"{path}, line 3, field origin.release.sha256: Field required"
+    assert unreadable.startswith(f"{path}, line 4, field the whole line: Invalid JSON")
+
+
+def test_a_file_of_a_newer_format_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "tasks.jsonl"
+    path.write_text('{"format":"pivot-coding-tasks","version":9}\n')
+    with pytest.raises(TaskError, match=r"tasks\.jsonl, line 1, field version: .* 9, .* update"):
+        read_tasks(path)
+
+
+@pytest.mark.parametrize(
+    ("field", "diff", "reason"),
+    [
+        ("gold.diff", "what?", "no unified diff"),
+        (
+            "gold.diff",
+            "--- a/../x.py\n+++ b/../x.py\n@@ -1 +1 @@\n-a\n+b\n",
+            "leaves the workspace",
+        ),
+        ("test_patch", "--- a/x.py\n+++ /x.py\n@@ -1 +1 @@\n-a\n+b\n", "leaves"),
+    ],
+)
+def test_a_wrong_patch_is_named(tmp_path: Path, field: str, diff: str, reason: str) -> None:
+    path = tmp_path / "tasks.jsonl"
+    patches = {field: diff}
+    task = dataclasses.replace(
+        TASK,
+        gold=Patch(patches["gold.diff"]) if "gold.diff" in patches else None,
+        test_patch=patches.get("test_patch", ""),
+    )
+    write_tasks(path, [task])
+    with pytest.raises(TaskError, match=rf"line 2, field {field}: .*{reason}"):
+        read_tasks(path)
+
+
+def test_every_kind_of_task_comes_back_from_a_file(tmp_path: Path) -> None:
+    tasks = [
+        TASK,
+        dataclasses.replace(
+            TASK,
+            task_id="repository",
+            origin=Repository("owner/name", "0" * 40),
+            gold=Patch("--- a/x.py\n+++ b/x.py\n@@ -1 +1 @@\n-a\n+b\n"),
+            environment=Environment(("six>=1",), "image:1", ("-o", "pythonpath=src"), 60.0),
+        ),
+        dataclasses.replace(TASK, task_id="foreign", origin=Foreign("a.b:C:d", {"e": [1, None]})),
+        dataclasses.replace(TASK, task_id="unknown", gold=None, difficulty=Difficulty(1, 2, 3)),
+    ]
+    write_tasks(tmp_path / "tasks.jsonl", tasks)
+    assert read_tasks(tmp_path / "tasks.jsonl") == tuple(tasks)

@@ -48,6 +48,6 @@ def test_wrong_choices_are_named(tiny_tasks: Path, tmp_path: Path) -> None:
     with pytest.raises(TaskError, match=r"cannot read the task file .*lost\.jsonl"):
         TaskSet(str(tmp_path / "lost.jsonl"))
     damaged = tmp_path / "damaged.jsonl"
-    damaged.write_text(tiny_tasks.read_text().replace('"line":9', '"line":"nine"'))
-    with pytest.raises(TaskError, match=r"line 2, field mutation\.line"):
+    damaged.write_text(tiny_tasks.read_text().replace('"line":', '"lines":'))
+    with pytest.raises(TaskError, match=r"line 2, field gold\.bug\.mutations\.0\.line"):
         TaskSet(str(damaged))

@@ -3,10 +3,10 @@ from pathlib import Path
 
 import pytest
 
+from pivot_envs.coding.gold import Mutation, apply_mutation, revert_mutation
 from pivot_envs.coding.source import PackageSource
-from pivot_envs.coding.task import Mutation
 from pivot_envs.coding.taskset import TaskSet
-from pivot_envs.coding.workspace import Workspace, apply_mutation, revert_mutation
+from pivot_envs.coding.workspace import Workspace
 from pivot_envs.errors import TaskError
 
 MUTATION = Mutation("tiny.py", 2, "low", "high", 4, "name")
@@ -25,7 +25,7 @@ def test_only_the_buggy_file_differs_from_the_release(tiny_tasks: Path) -> None:
     tasks = TaskSet(str(tiny_tasks))
     task = tasks["tiny-1.0/clamp"]
     workspace = tasks.workspace(task)
-    buggy = workspace.with_bug(task)
+    buggy = workspace.start_state(task)
     changed = [
         entry.path
         for entry, original in zip(buggy.files, workspace.state.files, strict=True)
@@ -50,6 +50,8 @@ def test_a_mutation_that_does_not_fit_is_refused(text: str) -> None:
 def test_a_mutation_of_an_unknown_file_is_refused(tiny_tasks: Path) -> None:
     tasks = TaskSet(str(tiny_tasks))
     task = tasks["tiny-1.0/clamp"]
-    lost = replace(task, mutation=replace(task.mutation, path="lost.py"))
+    lost = replace(
+        task, gold=replace(task.bug, mutations=(replace(task.bug.mutation, path="lost.py"),))
+    )
     with pytest.raises(TaskError, match=r"no file 'lost.py'"):
-        tasks.workspace(task).with_bug(lost)
+        tasks.workspace(task).start_state(lost)

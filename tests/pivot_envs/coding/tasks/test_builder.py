@@ -6,8 +6,9 @@ import pytest
 
 from pivot_envs.coding.__main__ import main
 from pivot_envs.coding.source import PackageSource, fetch_source
-from pivot_envs.coding.task import read_tasks
+from pivot_envs.coding.task_file import read_tasks
 from pivot_envs.coding.tasks.builder import BuildConfig, build_tasks
+from pivot_envs.coding.tasks.built import MutationTasks
 from pivot_envs.coding.tasks.coverage import SuiteRecord, record_suite
 from pivot_envs.coding.tasks.mutations import find_functions
 from pivot_envs.coding.tasks.validation import validate_tasks
@@ -57,7 +58,7 @@ def test_suspects_are_what_failing_tests_run_and_others_hardly_do(
 
 
 def test_tasks_are_built_alike_by_any_number_of_workers_and_are_valid(
-    tiny_source: PackageSource, tmp_path: Path
+    tiny_source: PackageSource, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     finished: list[tuple[int, int]] = []
     one = build_tasks(
@@ -68,14 +69,18 @@ def test_tasks_are_built_alike_by_any_number_of_workers_and_are_valid(
     two = build_tasks(tiny_source, BuildConfig(per_function=3, workers=2))
     assert one.tasks == two.tasks
     assert finished == [(1, 3), (2, 3), (3, 3)]
-    assert {task.function for task in one.tasks} >= {"tiny.py::clamp", "tiny.py::Counter.add"}
+    assert {task.bug.function for task in one.tasks} >= {"tiny.py::clamp", "tiny.py::Counter.add"}
     assert len({task.task_id for task in one.tasks}) == len(one.tasks)
     for task in one.tasks:
         assert task.fail_to_pass[0] in task.issue
         assert not set(task.fail_to_pass) & set(task.pass_to_pass)
-        assert task.function in task.suspects
-        assert task.lines == {"tiny.py::clamp": 5, "tiny.py::Counter.add": 3}.get(task.function, 2)
-    validations = validate_tasks(one.tasks, cache_dir=tmp_path / "cache")
+        assert task.bug.function in task.suspects
+        assert task.bug.lines == {"tiny.py::clamp": 5, "tiny.py::Counter.add": 3}.get(
+            task.bug.function, 2
+        )
+    monkeypatch.setenv("PIVOTRL_CACHE", str(tmp_path / "cache"))
+    source = MutationTasks("tiny==1.0")
+    validations = validate_tasks(source, one.tasks)
     assert [each.task_id for each in validations] == [task.task_id for task in one.tasks]
     assert all(each.is_valid for each in validations)
 
@@ -138,5 +143,5 @@ def test_the_command_line_reports_errors_in_one_line(
     monkeypatch.chdir(tmp_path)
     assert _run(monkeypatch, *arguments) == 2
     error = capsys.readouterr().err
-    assert error.startswith("error: ")
-    assert error.count("\n") == 1
+    assert error.lstrip("\n").startswith("error: ")
+    assert error.strip("\n").count("\n") == 0

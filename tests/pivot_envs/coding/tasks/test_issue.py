@@ -1,8 +1,8 @@
 import dataclasses
 from collections.abc import Sequence
 
+from pivot_envs.coding.gold import Mutation
 from pivot_envs.coding.source import PackageSource
-from pivot_envs.coding.task import Mutation
 from pivot_envs.coding.tasks.issue import write_issue
 from pivot_envs.coding.workspace import Workspace
 
@@ -38,7 +38,7 @@ def _issue(
     mutation: Mutation = MUTATION,
     output: str = OUTPUT,
 ) -> list[str]:
-    return write_issue(Workspace.of(source), mutation, failing, output).split("\n")
+    return write_issue(Workspace.of(source), [mutation], failing, output).split("\n")
 
 
 def test_an_issue_counts_names_and_quotes(tiny_source: PackageSource) -> None:

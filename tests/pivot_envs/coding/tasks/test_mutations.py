@@ -6,9 +6,8 @@ from types import ModuleType
 
 import pytest
 
-from pivot_envs.coding.task import Mutation
+from pivot_envs.coding.gold import Mutation, apply_mutation, revert_mutation
 from pivot_envs.coding.tasks.mutations import find_functions
-from pivot_envs.coding.workspace import apply_mutation, revert_mutation
 from pivot_envs.errors import SourceError
 
 SAMPLE = '''\

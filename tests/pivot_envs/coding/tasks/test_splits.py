@@ -3,7 +3,8 @@ from collections import defaultdict
 
 import pytest
 
-from pivot_envs.coding.task import CodingTask, Mutation
+from pivot_envs.coding.gold import Bug, Mutation
+from pivot_envs.coding.task import CodingTask, Release
 from pivot_envs.coding.tasks.splits import TEST_SPANS, UNSEEN_FUNCTIONS, assign_splits, split_of
 
 
@@ -12,17 +13,11 @@ def _task(function: int, line: int, variant: int) -> CodingTask:
     name = f"function_{function}"
     return CodingTask(
         task_id=f"{name}/{line}/{variant}",
-        package="tiny",
-        version="1.0",
-        source_sha256="0" * 64,
-        function=f"a.py::{name}",
-        lines=5,
-        mutation=mutation,
         issue="",
+        origin=Release("tiny", "1.0", "0" * 64),
+        gold=Bug((mutation,), (f"a.py::{name}",), 5),
         fail_to_pass=("t::a",),
         pass_to_pass=(),
-        suspects=(),
-        split="train",
     )
 
 
@@ -39,8 +34,8 @@ def test_splits_never_mix(seed: int) -> None:
     by_function = defaultdict(set)
     by_span = defaultdict(set)
     for task in assign_splits(TASKS, seed=seed):
-        by_function[task.function].add(task.split)
-        by_span[task.mutation.line, task.mutation.column].add(task.split)
+        by_function[task.bug.function].add(task.split)
+        by_span[task.bug.mutation.line, task.bug.mutation.column].add(task.split)
     assert all(len(splits) == 1 for splits in by_span.values())
     for splits in by_function.values():
         assert splits == {"unseen"} or ("train" in splits and "unseen" not in splits)
@@ -49,7 +44,7 @@ def test_splits_never_mix(seed: int) -> None:
 def test_splits_have_about_their_shares() -> None:
     tasks = [_task(function, line, 0) for function in range(400) for line in range(10)]
     tasks = list(assign_splits(tasks))
-    unseen = {task.function for task in tasks if task.split == "unseen"}
+    unseen = {task.bug.function for task in tasks if task.split == "unseen"}
     assert abs(len(unseen) / 400 - UNSEEN_FUNCTIONS) < 0.05
     known = [task for task in tasks if task.split != "unseen"]
     share = sum(task.split == "test" for task in known) / len(known)
@@ -62,12 +57,27 @@ def test_a_split_depends_on_the_task_and_the_seed_alone() -> None:
     assert assign_splits(TASKS[::-1], seed=1)[::-1] == tasks
     assert assign_splits(tasks, seed=2) != tasks
     for task in tasks:
-        assert task.split == split_of(task.package, task.function, task.mutation, seed=1)
+        assert task.split == split_of(task.package, task.bug.function, task.bug.mutation, seed=1)
         assert dataclasses.replace(task, split="train") in TASKS
 
 
 def test_a_test_task_without_a_train_task_is_dropped() -> None:
     (lone,) = [
-        task for task in TASKS if split_of(task.package, task.function, task.mutation) == "test"
+        task
+        for task in TASKS
+        if split_of(task.package, task.bug.function, task.bug.mutation) == "test"
     ][:1]
     assert assign_splits([lone]) == ()
+
+
+def test_a_bug_of_several_parts_is_held_out_if_one_part_is() -> None:
+    whole = {task.task_id: task for task in assign_splits(TASKS)}
+    train, unseen = (
+        next(task for task in whole.values() if task.split == split)
+        for split in ("train", "unseen")
+    )
+    for first, second in ((train, unseen), (unseen, train)):
+        mutations = (first.bug.mutation, second.bug.mutation)
+        bug = Bug(mutations, (first.bug.function, second.bug.function), 10)
+        (both, _) = assign_splits([dataclasses.replace(train, task_id="both", gold=bug), train])
+        assert both.split == "unseen"

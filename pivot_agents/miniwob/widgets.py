@@ -1,0 +1,220 @@
+"""Scripts for sliders, spinners, calendars, menus, and what is scrolled or waited for."""
+
+import re
+from collections.abc import Mapping
+
+from pivot_agents.miniwob.scene import Scene, Script, click, fill_in, press, submit, use
+from pivot_agents.miniwob.screen import Item, LostError
+from pivot_envs import ToolCall
+
+_MONTHS = [
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
+    "December",
+]
+_FAR = 8
+
+
+def set_sliders(scene: Scene) -> ToolCall:
+    """Set one or several sliders, then submit."""
+    numbers = [int(number) for number in re.findall(r"-?\d+", scene.goal)]
+    return _slide(scene, numbers) or submit(scene)
+
+
+def _slide(scene: Scene, wanted: list[int]) -> ToolCall | None:
+    """Return a step towards the wanted numbers, None if the sliders show them."""
+    handles = scene.screen.all("span", where=lambda item: ".ui-slider-handle" in item.handle)
+    for handle, number in zip(handles, wanted, strict=True):
+        left = number - _shown(scene, handle)
+        if left:
+            return _nudge(scene, handle, left)
+    return None
+
+
+def _shown(scene: Scene, handle: Item) -> int:
+    """Return the number that is written below a slider."""
+    return int(scene.screen.lines[handle.line + 1])
+
+
+def _nudge(scene: Scene, handle: Item, left: int) -> ToolCall:
+    """Move a slider by keys: far ones by pages, near ones by single steps."""
+    if "focused" not in handle.states:
+        return click(handle)
+    page = _page(scene, handle.line)
+    goes_by_page = abs(left) > (page // 2 if page else _FAR)
+    if goes_by_page:
+        return press("PageUp" if left > 0 else "PageDown")
+    ways = ("ArrowRight", "ArrowUp") if left > 0 else ("ArrowLeft", "ArrowDown")
+    return press(ways[0] if scene.chance("sideways", 0.6) else ways[1])
+
+
+def _page(scene: Scene, line: int) -> int:
+    """Return by how much a page moved a slider so far, 0 if none did."""
+    screens = [step.screen for step in scene.steps] + [scene.screen]
+    for index, step in enumerate(scene.steps):
+        if step.call.arguments.get("key") in ("PageUp", "PageDown"):
+            before, after = (int(screens[index + place].lines[line + 1]) for place in (0, 1))
+            if before != after:
+                return abs(before - after)
+    return 0
+
+
+def set_spinner(scene: Scene) -> ToolCall:
+    """Set a spinner by its arrow keys, then submit."""
+    (number,) = scene.said(r"Select (-?\d+)")
+    field = scene.screen.first("spinbutton")
+    value = int(field.value or 0)
+    if value == int(number):
+        return submit(scene)
+    if "focused" not in field.states:
+        return press("Tab") if not scene.steps and scene.chance("tab", 0.4) else click(field)
+    return press("ArrowUp" if value < int(number) else "ArrowDown")
+
+
+def fill_form_1(scene: Scene) -> ToolCall:
+    """Set a slider, tick the box that the goal counts to, then submit."""
+    number, place = scene.said(r"Select (-?\d+) with the slider, click the (\d+)")
+    box = scene.screen.all("checkbox")[int(place) - 1]
+    return (
+        _slide(scene, [int(number)])
+        or (None if "checked" in box.states else click(box))
+        or submit(scene)
+    )
+
+
+def fill_form_2(scene: Scene) -> ToolCall:
+    """Choose a radio button, write into a field, then submit."""
+    radio, text, place = scene.said(r'(\d+)\w+ radio button and enter .* "(.*)" into the (\d+)')
+    option = scene.screen.all("radio")[int(radio) - 1]
+    if "checked" not in option.states:
+        return click(option)
+    field = scene.screen.all("textbox")[int(place) - 1]
+    return fill_in(scene, [(field, text)], scene.screen.named("Submit"))
+
+
+def fill_form_3(scene: Scene) -> ToolCall:
+    """Choose from a drop-down menu, then press a button."""
+    option, name = scene.said(r'Choose (.*) from the dropdown, then click .* "(.*)"')
+    if scene.screen.first("combobox").value == option:
+        return click(scene.screen.named(name, "button"))
+    entries = scene.screen.all("li", where=lambda item: item.name == option)
+    opener = scene.screen.first("div", where=lambda item: ".selectric" in item.handle)
+    return click(entries[0] if entries else opener)
+
+
+def choose_date(scene: Scene) -> ToolCall:
+    """Choose a day in a calendar that folds out, then submit."""
+    (date,) = scene.said(r"(\d+/\d+/\d+)")
+    field = scene.screen.first("textbox", where=lambda item: item.handle == "#datepicker")
+    return _pick(scene, field, date) or submit(scene)
+
+
+def _pick(scene: Scene, field: Item, date: str) -> ToolCall | None:
+    """Return a step towards a date (month/day/year) in a field, None if it is there."""
+    if field.value == date:
+        return None
+    shown = re.search(rf"^({'|'.join(_MONTHS)}) (\d+)$", scene.screen.text, re.MULTILINE)
+    if shown is None:
+        return click(field)
+    month, day, year = (int(number) for number in date.split("/"))
+    ahead = (year - int(shown[2])) * 12 + month - 1 - _MONTHS.index(shown[1])
+    if ahead:
+        return click(scene.screen.named("Next" if ahead > 0 else "Prev", "link"))
+    return click(scene.screen.named(str(day), "link"))
+
+
+def walk_menu(scene: Scene) -> ToolCall:
+    """Walk through a menu by keys: down to each part of the path, to the right, and Enter."""
+    (path,) = scene.said(r"Select (.*)")
+    entries = scene.screen.all("menuitem")
+    lines = scene.screen.lines
+    names = [entry.name or lines[entry.line + 1] for entry in entries]
+    keys = ["Tab"]
+    above = -1
+    for name in path.split(">"):
+        if name not in names:
+            break
+        keys += ["ArrowDown"] * (names.index(name) - above - 1)
+        above = names.index(name)
+        keys.append("Enter" if path.endswith(name) else "ArrowRight")
+    if len(scene.steps) >= len(keys):
+        raise LostError("the menu does not show the next part")
+    return press(keys[len(scene.steps)])
+
+
+def wait_between(scene: Scene) -> ToolCall:
+    """Press ONE, let time pass, press TWO; each step takes a tenth of a second."""
+    (seconds,) = scene.said(r"wait (\d+) seconds")
+    turns = len(scene.steps)
+    if turns == 0:
+        return click(scene.screen.named("ONE"))
+    tenths = scene.choose("tenths a second", (9, 10)) if seconds != "3" else 9
+    return press("Shift") if turns < int(seconds) * tenths else click(scene.screen.named("TWO"))
+
+
+def scroll_text(scene: Scene) -> ToolCall:
+    """Scroll a text to its top or bottom, then submit."""
+    (way,) = scene.said(r"to the (top|bottom)")
+    if scene.count("scroll"):
+        return submit(scene)
+    text = scene.screen.first("textbox")
+    length = scene.choose("length", (1000, 1500, 2000, 3000))
+    return ToolCall("scroll", {"ref": text.ref, "dy": length if way == "bottom" else -length})
+
+
+def sign(scene: Scene) -> ToolCall:
+    """Read to the end of an agreement and sign it, or cancel."""
+    if "cancel" in scene.goal:
+        return use(scene, scene.screen.named("Cancel"))
+    text, name = scene.screen.all("textbox")
+    button = scene.screen.named("Agree")
+    if "disabled" in button.states:
+        length = scene.choose("length", (500, 1000, 2000))
+        return ToolCall("scroll", {"ref": text.ref, "dy": length})
+    return fill_in(scene, [(name, scene.quoted[0])], button)
+
+
+def use_terminal(scene: Scene) -> ToolCall:
+    """List the files, then remove one with the extension."""
+    field = scene.screen.first("textbox")
+    match = re.search(r"extension (\.\w+)", scene.goal)
+    typed = [step.call.arguments.get("text") for step in scene.steps if step.call.name == "fill"]
+    last = scene.steps[-1].call if scene.steps else None
+    if last is not None and last.name == "fill":
+        return press("Enter")
+    if last is None and scene.chance("focus", 0.3):
+        return click(scene.screen.first("div", where=lambda item: item.handle == "#terminal"))
+    if "ls" not in typed:
+        return ToolCall("fill", {"ref": field.ref, "text": "ls"})
+    lines = scene.screen.lines
+    files = lines[next(i for i, line in enumerate(lines) if line.endswith("$ ls")) + 1].split()
+    fitting = [name for name in files if (name.endswith(match[1]) if match else "." not in name)]
+    return ToolCall("fill", {"ref": field.ref, "text": f"rm {scene.choose('file', fitting)}"})
+
+
+SCRIPTS: Mapping[str, Script] = {
+    "button-delay": wait_between,
+    "choose-date": choose_date,
+    "choose-date-easy": choose_date,
+    "choose-date-medium": choose_date,
+    "choose-date-nodelay": choose_date,
+    "click-menu": walk_menu,
+    "form-sequence": fill_form_1,
+    "form-sequence-2": fill_form_2,
+    "form-sequence-3": fill_form_3,
+    "scroll-text-2": scroll_text,
+    "sign-agreement": sign,
+    "terminal": use_terminal,
+    "use-slider": set_sliders,
+    "use-slider-2": set_sliders,
+    "use-spinner": set_spinner,
+}
