@@ -176,6 +176,10 @@ class WatchedTree(RuleBasedStateMachine):
         self.scan()
         self.write_through_a_name_that_goes_again(folder, name, to, new, keep)
         self.scan()
+        if self.open:
+            os.pwrite(self.open[-1], self.content(), 0)
+            os.close(self.open.pop())
+            self.scan()
 
     @rule()
     def scan(self) -> None:
