@@ -6,6 +6,7 @@ This module is what a worker process loads, so it imports neither torch nor a po
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Protocol, cast
 
 import gymnasium as gym
@@ -15,6 +16,9 @@ from pivot_envs.errors import UnsavableError
 
 MakeEnv = Callable[[], gym.Env[str, str]]
 """Makes one environment, wrapped or not."""
+
+WrapEnv = Callable[[gym.Env[str, str]], gym.Env[str, str]]
+"""Wraps an environment."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +56,11 @@ class Outcome:
     def is_over(self) -> bool:
         """Whether the episode has ended."""
         return self.terminated or self.truncated
+
+
+def wrapped(make_env: MakeEnv, wrap: WrapEnv) -> MakeEnv:
+    """Return what makes the same environment and wraps it, in any process."""
+    return partial(_make_wrapped, make_env, wrap)
 
 
 class EnvHost(Protocol):
@@ -104,6 +113,10 @@ def _snapshot(env: gym.Env[str, str]) -> Snapshot | None:
     except UnsavableError:
         # The agent made something that no snapshot can hold; that is not the machinery's failure.
         return None
+
+
+def _make_wrapped(make_env: MakeEnv, wrap: WrapEnv) -> gym.Env[str, str]:
+    return wrap(make_env())
 
 
 def _outcome(
