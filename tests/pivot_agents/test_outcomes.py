@@ -4,7 +4,7 @@ import itertools
 
 import gymnasium as gym
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pivot_agents.accounting import TurnCounter
@@ -62,6 +62,7 @@ RETURNS = st.lists(
 )
 
 
+@settings(deadline=None)
 @given(RETURNS)
 def test_the_variance_does_not_depend_on_the_order_and_is_never_negative(returns) -> None:
     variance = between_action_variance(returns)
