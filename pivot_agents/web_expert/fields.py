@@ -22,6 +22,9 @@ _MONTHS = (
     *("January", "February", "March", "April", "May", "June"),
     *("July", "August", "September", "October", "November", "December"),
 )
+_WORDS = frozenset(
+    ["terminal", "type", "help", "for", "a", "list", "of", "available", "commands", "login", "ls"]
+)
 _FIELDS = ("textbox", "spinbutton", "searchbox", "date", "time")
 
 
@@ -153,7 +156,9 @@ def scroll(goal: str, page: PageText, past: Sequence[ToolCall]) -> ToolCall:
     names = quoted(goal)
     if len(fields) > 1 and names and fields[1].value != names[0]:
         return fill(fields[1], names[0])
-    wanted = page.named(names[-1], "button") if names else None
+    said = re.search(r"[Cc]lick the (\w+) button", goal)
+    name = said[1] if said else names[-1] if names else ""
+    wanted = page.named(name, "button")
     return click(wanted) if wanted else submit(page)
 
 
@@ -173,10 +178,16 @@ def autocomplete(goal: str, page: PageText, past: Sequence[ToolCall]) -> ToolCal
 
 
 def spinner(goal: str, page: PageText, past: Sequence[ToolCall]) -> ToolCall:
-    """Write a number into a spinner."""
+    """Turn a spinner to a number with the arrow keys; typing is not taken."""
     number = re.search(r"-?\d+", goal)
     assert number is not None
-    return _fill_all(page, [(page.of("spinbutton")[0], number[0])])
+    field = page.of("spinbutton")[0]
+    distance = int(number[0]) - int(field.value or 0)
+    if not distance:
+        return submit(page)
+    if not field.has("focused"):
+        return click(field)
+    return press("ArrowUp" if distance > 0 else "ArrowDown")
 
 
 def slider(goal: str, page: PageText, past: Sequence[ToolCall]) -> ToolCall:
@@ -312,6 +323,13 @@ def sort(goal: str, page: PageText, past: Sequence[ToolCall]) -> ToolCall:
     return submit(page)
 
 
+def _is_file_of(name: str, extension: str) -> bool:
+    """Tell whether a word of a listing is a file with the extension, or without any."""
+    if extension:
+        return name.endswith(extension) and name != extension
+    return name.isalpha() and name.islower() and name not in _WORDS
+
+
 def terminal(goal: str, page: PageText, past: Sequence[ToolCall]) -> ToolCall:
     """List the files, and remove one with the extension."""
     match = re.search(r"extension (\.\S+)", goal)
@@ -323,7 +341,7 @@ def terminal(goal: str, page: PageText, past: Sequence[ToolCall]) -> ToolCall:
                 name
                 for line in page.lines
                 for name in line.split()
-                if match and name.endswith(match[1]) and name != match[1]
+                if _is_file_of(name, match[1] if match else "")
             ),
             "",
         )

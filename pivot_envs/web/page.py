@@ -3,7 +3,7 @@
 import asyncio
 import base64
 import json
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -18,7 +18,6 @@ _LOAD_S = 20.0
 _BEGIN_S = 0.3
 _REQUESTS_S = 5.0
 _MOST_ROUNDS = 10
-_FRAME_S = 0.002
 _MOST_NOTES = 5
 _ABORTED = ("net::ERR_ABORTED", "net::ERR_BLOCKED_BY_CLIENT")
 
@@ -57,7 +56,7 @@ class LivePage:
         """Wrap an open page; see ``open``."""
         self.page = page
         self.cdp = cdp
-        self.pointer: tuple[float, float] | None = None
+        self.pointer: tuple[float, float] = (0.0, 0.0)
         self._chrome = chrome
         self._profile = profile
         self._frame_id = ""
@@ -139,9 +138,11 @@ class LivePage:
         arguments = f"{script(action)}, {longest}, {script(probe)}"
         return await self._follow(f"__pivot.turn({arguments})", longest, probe)
 
-    async def look(self, longest: int, probe: str, error: str | None = None) -> Report:
+    async def look(
+        self, longest: int, probe: str, error: str | None = None, *, settles: bool = True
+    ) -> Report:
         """Let what is going on settle, and read; ``error`` is what the report says went wrong."""
-        arguments = f"{longest}, {script(probe)}, {script(error)}"
+        arguments = f"{longest}, {script(probe)}, {script(error)}, {script(settles)}"
         return await self._follow(f"__pivot.look({arguments})", longest, probe)
 
     async def begin(self, source: str, longest: int, probe: str) -> Report:
@@ -190,17 +191,26 @@ class LivePage:
             error, text, raw["title"], raw["url"], raw["probe"], raw["stored"], navigated, waited
         )
 
-    async def _call_or_leave(self, expression: str) -> dict[str, Any] | None:
+    async def settle(self) -> None:
+        """Let virtual time pass, unless another document is on its way."""
+        if not (self._requested or self._loading):
+            await self._call_or_leave("__pivot.settle()")
+
+    async def point(self, x: float, y: float) -> None:
+        """Move the pointer."""
+        self.pointer = (x, y)
+        await self.page.mouse.move(x, y)
+
+    async def _call_or_leave(self, expression: str) -> Any:
         """Call the page; ``None`` if its document went away meanwhile."""
         try:
-            value = await self.call(expression)
+            return await self.call(expression)
         except BrowserError:
             raise
         except Exception:
             if self._lost or not (self._requested or self._loading or self._has_moved):
                 raise
             return None
-        return dict(value)
 
     async def _follow_navigation(self) -> bool:
         """Wait until the document that was asked for is there; tell whether it came."""
@@ -238,15 +248,6 @@ class LivePage:
         """Return digests of what the page shows, and of its clock and randomness."""
         page, clock = await self.call("__pivot.digest()")
         return str(page), str(clock)
-
-    async def with_frames(self, work: Coroutine[Any, Any, None]) -> None:
-        """Await mouse moves, which the engine handles with frames, and draw frames meanwhile."""
-        task = asyncio.ensure_future(work)
-        while not task.done():
-            if self._chrome.has_frames:
-                await self._chrome.draw(self.cdp)
-            await asyncio.wait({task}, timeout=_FRAME_S)
-        task.result()
 
     @property
     def is_lost(self) -> bool:

@@ -94,6 +94,7 @@ class Tab:
             failure = await self._live.go(start.url)
             if failure is not None:
                 raise BrowserError(f"{start.url} cannot be opened: {failure}")
+        await self._rest_pointer()
         self.tape = Tape(start, url=start.url)
         view = self._view
         report = self._note(await self._live.begin(start.script, view.longest, view.probe))
@@ -110,6 +111,7 @@ class Tab:
     async def goto(self, url: str, *, is_back: bool = False) -> Report:
         """Open another document."""
         failure = await self.live.go(url)
+        await self._rest_pointer()
         report = await self.live.look(self._view.longest, self._view.probe)
         tape = self.tape
         history = tape.history[:-1] if is_back else [*tape.history, tape.url]
@@ -142,6 +144,7 @@ class Tab:
             self._live = await self._any_page()
             await self._set_cookies(state["cookies"])
             await self._show(self._live, document, state["storage"])
+        await self._rest_pointer()
         view, source = self._view, self._source()
         if view.input == "js" and not tape.waits:
             replayed = self._live.replay(source, tape.actions, view.longest, view.probe)
@@ -203,13 +206,19 @@ class Tab:
             return await self.live.turn(action, view.longest, view.probe)
         return await act_trusted(self.live, action, view.longest, view.probe)
 
+    async def _rest_pointer(self) -> None:
+        """Put the pointer where every document begins with it, for trusted input."""
+        if self._view.input == "trusted":
+            await self.live.point(0, 0)
+
     def _source(self) -> str:
         """Return the script that the current document began with."""
         return self.tape.start.script if self.tape.is_first else ""
 
     async def _prepare(self, start: Start) -> None:
         """Have a living browser, and a context that reaches what the task may reach."""
-        chrome = await self._driver.chrome(self._view.executable)
+        view = self._view
+        chrome = await self._driver.chrome(view.executable, view.input == "js")
         reach = (start.server, hosts_of(start))
         is_same = chrome is self._chrome and reach == self._reach and not self._has_stored
         if self._profile is not None and not is_same:

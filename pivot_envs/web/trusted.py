@@ -1,12 +1,10 @@
 """Acting with the browser's real mouse and keyboard (``input="trusted"``)."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import Any
 
 from pivot_envs.web.page import LivePage, Report, script
-
-if TYPE_CHECKING:
-    from playwright.async_api import Mouse
 
 _DRAG_STEPS = 4
 _LONGEST_TYPED = 200
@@ -28,21 +26,24 @@ async def act_trusted(
         return await live.turn(action, longest, probe)
     if refusal is None:
         await _INPUTS[name](live, arguments, places)
-        live.pointer = (places[-1][0], places[-1][1]) if places else live.pointer
-        if live.pointer is not None:
-            # The engine tells an element that has come under the resting pointer when it finds the
-            # time; telling it now makes that part of the turn.
-            await live.call("__pivot.settle()")
-            await live.with_frames(live.page.mouse.move(*live.pointer))
-    return await live.look(longest, probe, refusal)
+        x, y = places[-1] if places else live.pointer
+        # The engine tells an element that has come under the resting pointer when it finds the
+        # time; telling it now makes that part of the turn.
+        await live.settle()
+        await live.point(x, y)
+    report = await live.look(longest, probe, refusal)
+    if report.navigated:
+        await live.point(0, 0)
+        report = replace(await live.look(longest, probe, refusal, settles=False), navigated=True)
+    return report
 
 
 async def _click(live: LivePage, arguments: Mapping[str, Any], places: list[list[float]]) -> None:
-    await live.with_frames(live.page.mouse.click(*places[0]))
+    await live.page.mouse.click(*places[0])
 
 
 async def _fill(live: LivePage, arguments: Mapping[str, Any], places: list[list[float]]) -> None:
-    await live.with_frames(live.page.mouse.click(*places[0]))
+    await live.page.mouse.click(*places[0])
     await live.page.keyboard.press("Control+a")
     await live.page.keyboard.press("Delete")
     text = arguments["text"]
@@ -57,13 +58,10 @@ async def _press(live: LivePage, arguments: Mapping[str, Any], places: list[list
 
 
 async def _drag(live: LivePage, arguments: Mapping[str, Any], places: list[list[float]]) -> None:
-    await live.with_frames(_dragged(live.page.mouse, places[0], places[1]))
-
-
-async def _dragged(mouse: "Mouse", start: list[float], end: list[float]) -> None:
-    await mouse.move(*start)
+    mouse = live.page.mouse
+    await mouse.move(*places[0])
     await mouse.down()
-    await mouse.move(*end, steps=_DRAG_STEPS)
+    await mouse.move(*places[1], steps=_DRAG_STEPS)
     await mouse.up()
 
 
