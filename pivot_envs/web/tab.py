@@ -127,6 +127,8 @@ class Tab:
         state, blobs = self.tape.save(None if closed else await self.live.document())
         state["digest"] = list(await self.live.digest())
         if not closed:
+            # Real input takes real time, in which answers come or do not.
+            state["waits"] = state["waits"] or self._view.input == "trusted"
             assert self._profile is not None
             state["cookies"] = await self._profile.context.cookies()
             state["storage"] = await self.live.call("__pivot.storageAtStart")
