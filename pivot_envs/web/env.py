@@ -13,12 +13,12 @@ from pivot_envs.core import PivotEnv, ToolResult
 from pivot_envs.errors import ActionError, InfraError, SnapshotError
 from pivot_envs.snapshot import Snapshot, sha256
 from pivot_envs.tools import ToolCall
-from pivot_envs.web.page import Report
+from pivot_envs.web.report import Report
 from pivot_envs.web.session import BrowserSession
 from pivot_envs.web.suite import PageState, Start, Suite, Verdict
 from pivot_envs.web.suites import find_suite
-from pivot_envs.web.tab import Input, View
 from pivot_envs.web.toolbox import PAGE_TOOLS, checked_arguments, toolbox
+from pivot_envs.web.view import Input, View
 from pivot_envs.web.wandering import wander
 
 _SEEDS = 2**31

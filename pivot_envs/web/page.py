@@ -4,12 +4,12 @@ import asyncio
 import base64
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from pivot_envs.errors import BrowserError
 from pivot_envs.web.chrome import Chrome, Profile
+from pivot_envs.web.report import Document, Report, script
 
 if TYPE_CHECKING:
     from playwright.async_api import CDPSession, Page, Response
@@ -20,33 +20,6 @@ _REQUESTS_S = 5.0
 _MOST_ROUNDS = 10
 _MOST_NOTES = 5
 _ABORTED = ("net::ERR_ABORTED", "net::ERR_BLOCKED_BY_CLIENT")
-
-
-@dataclass(frozen=True, slots=True)
-class Report:
-    """What a page shows after a turn."""
-
-    error: str | None
-    """Why the action could not be done, in words for the agent."""
-    text: str
-    title: str
-    url: str
-    probe: Any
-    stored: bool = False
-    """Whether the page has put something into the browser's storage."""
-    navigated: bool = False
-    """Whether the turn led to another document."""
-    waited: bool = False
-    """Whether the turn waited for answers from a server."""
-
-
-@dataclass(frozen=True, slots=True)
-class Document:
-    """A document as the server sent it, so that it can be shown again."""
-
-    url: str
-    body: bytes
-    content_type: str
 
 
 class LivePage:
@@ -341,11 +314,6 @@ class LivePage:
     def _lose(self, reason: str) -> None:
         self._lost = self._lost or reason
         self._changed.set()
-
-
-def script(value: Any) -> str:
-    """Return a value as JavaScript source."""
-    return json.dumps(value).replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
 
 
 def _escaped(url: str) -> str:

@@ -3,37 +3,21 @@
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any
 from urllib.parse import urlsplit
 
 from pivot_envs.errors import BrowserError, SnapshotError
 from pivot_envs.web.chrome import Chrome, Profile
 from pivot_envs.web.driver import Driver
-from pivot_envs.web.page import Document, LivePage, Report, script
+from pivot_envs.web.page import LivePage
+from pivot_envs.web.report import Document, Report, script
 from pivot_envs.web.suite import Start
 from pivot_envs.web.tape import Tape, hosts_of, is_closed
 from pivot_envs.web.trusted import act_trusted
-
-Input = Literal["js", "trusted"]
+from pivot_envs.web.view import View
 
 _MOST_PARKED = 64
 _BLANK = Document("", b"<!DOCTYPE html><title></title>", "text/html")
-
-
-@dataclass(frozen=True, slots=True)
-class View:
-    """How pages are acted in and looked at."""
-
-    viewport: tuple[int, int]
-    """Width and height in CSS pixels."""
-    probe: str
-    """JavaScript expression evaluated after each turn."""
-    longest: int
-    """Most characters of an observation."""
-    input: Input
-    """``js``: synthetic events; ``trusted``: mouse and keyboard."""
-    executable: str | None
-    """A browser's name or path, or ``None`` for the best one of the machine."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from pivot_envs.web.page import LivePage, Report, script
+from pivot_envs.web.page import LivePage
+from pivot_envs.web.report import Report, script
 
 _DRAG_STEPS = 4
 _LONGEST_TYPED = 200
