@@ -182,10 +182,8 @@ class WebEnv(PivotEnv):
         if task_id is None:
             task_id = self._tasks[int(self.np_random.integers(len(self._tasks)))]
         template, seed = self._parsed(task_id)
-        if seed is None and self._seed is not None:
-            seed = self._seed
-        elif seed is None:
-            seed = int(self.np_random.integers(_SEEDS))
+        if seed is None:
+            seed = int(self.np_random.integers(_SEEDS)) if self._seed is None else self._seed
         start = self._suite.begin(template, seed)
         report = self._session.begin(start)
         self._verdict = Verdict()
