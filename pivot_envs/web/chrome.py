@@ -10,7 +10,7 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pivot_envs.errors import BrowserUnavailableError
+from pivot_envs.errors import BrowserError, BrowserUnavailableError
 
 if TYPE_CHECKING:
     from playwright.async_api import Browser, BrowserContext, CDPSession, Page, Playwright
@@ -44,6 +44,7 @@ _FLAGS = (
 )
 _FRAME_FLAGS = ("--enable-begin-frame-control", "--run-all-compositor-stages-before-draw")
 _SCRIPTS = ("clock", "guard", "observation", "actions", "keys", "turn")
+_MOST_FRAMES = 5
 _NOWHERE = "http://127.0.0.1:9"
 
 
@@ -137,22 +138,24 @@ class Chrome:
         known = await self.session.send("Target.getBrowserContexts")
         return list(known["browserContextIds"])
 
+    async def draw(self, cdp: "CDPSession") -> None:
+        """Draw one frame of a page in a browser whose frames are controlled."""
+        async with self.drawing:
+            await cdp.send("HeadlessExperimental.beginFrame")
+
     async def screenshot(self, cdp: "CDPSession") -> bytes:
         """Return the page as it looks now, as PNG."""
+        if not self.has_frames:
+            captured = await cdp.send("Page.captureScreenshot", {"format": "png"})
+            return base64.b64decode(captured["data"])
         async with self.drawing:
-            if self.has_frames:
+            for _ in range(_MOST_FRAMES):
                 frame = await cdp.send(
                     "HeadlessExperimental.beginFrame", {"screenshot": {"format": "png"}}
                 )
-                data = frame.get("screenshotData")
-                if data is None:
-                    frame = await cdp.send(
-                        "HeadlessExperimental.beginFrame", {"screenshot": {"format": "png"}}
-                    )
-                    data = frame["screenshotData"]
-            else:
-                data = (await cdp.send("Page.captureScreenshot", {"format": "png"}))["data"]
-        return base64.b64decode(data)
+                if "screenshotData" in frame:
+                    return base64.b64decode(frame["screenshotData"])
+        raise BrowserError("the page draws no frame")
 
 
 def find_browser(executable: str | None, bundled: str) -> str:

@@ -3,7 +3,7 @@
 import asyncio
 import base64
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -18,6 +18,7 @@ _LOAD_S = 20.0
 _BEGIN_S = 0.3
 _REQUESTS_S = 5.0
 _MOST_ROUNDS = 10
+_FRAME_S = 0.002
 _MOST_NOTES = 5
 _ABORTED = ("net::ERR_ABORTED", "net::ERR_BLOCKED_BY_CLIENT")
 
@@ -237,6 +238,15 @@ class LivePage:
         """Return digests of what the page shows, and of its clock and randomness."""
         page, clock = await self.call("__pivot.digest()")
         return str(page), str(clock)
+
+    async def with_frames(self, work: Coroutine[Any, Any, None]) -> None:
+        """Await mouse moves, which the engine handles with frames, and draw frames meanwhile."""
+        task = asyncio.ensure_future(work)
+        while not task.done():
+            if self._chrome.has_frames:
+                await self._chrome.draw(self.cdp)
+            await asyncio.wait({task}, timeout=_FRAME_S)
+        task.result()
 
     @property
     def is_lost(self) -> bool:

@@ -1,9 +1,12 @@
 """Acting with the browser's real mouse and keyboard (``input="trusted"``)."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pivot_envs.web.page import LivePage, Report, script
+
+if TYPE_CHECKING:
+    from playwright.async_api import Mouse
 
 _DRAG_STEPS = 4
 _LONGEST_TYPED = 200
@@ -30,16 +33,16 @@ async def act_trusted(
             # The engine tells an element that has come under the resting pointer when it finds the
             # time; telling it now makes that part of the turn.
             await live.call("__pivot.settle()")
-            await live.page.mouse.move(*live.pointer)
+            await live.with_frames(live.page.mouse.move(*live.pointer))
     return await live.look(longest, probe, refusal)
 
 
 async def _click(live: LivePage, arguments: Mapping[str, Any], places: list[list[float]]) -> None:
-    await live.page.mouse.click(*places[0])
+    await live.with_frames(live.page.mouse.click(*places[0]))
 
 
 async def _fill(live: LivePage, arguments: Mapping[str, Any], places: list[list[float]]) -> None:
-    await live.page.mouse.click(*places[0])
+    await live.with_frames(live.page.mouse.click(*places[0]))
     await live.page.keyboard.press("Control+a")
     await live.page.keyboard.press("Delete")
     text = arguments["text"]
@@ -54,10 +57,13 @@ async def _press(live: LivePage, arguments: Mapping[str, Any], places: list[list
 
 
 async def _drag(live: LivePage, arguments: Mapping[str, Any], places: list[list[float]]) -> None:
-    mouse = live.page.mouse
-    await mouse.move(*places[0])
+    await live.with_frames(_dragged(live.page.mouse, places[0], places[1]))
+
+
+async def _dragged(mouse: "Mouse", start: list[float], end: list[float]) -> None:
+    await mouse.move(*start)
     await mouse.down()
-    await mouse.move(*places[1], steps=_DRAG_STEPS)
+    await mouse.move(*end, steps=_DRAG_STEPS)
     await mouse.up()
 
 
