@@ -36,8 +36,6 @@ NOT_DEMONSTRATED: Mapping[str, str] = {
     "chase-circle": _MOVING,
     "circle-center": f"{_DISTANCE} (at most 0.98)",
     "click-menu-2": "half of the goals name an item by its icon, which the goal's text leaves out",
-    "click-pie": "no script yet",
-    "click-pie-nodelay": "no script yet",
     "count-sides": f"{_VISION}: a polygon on a canvas",
     "drag-cube": f"{_VISION}: which side of a cube in perspective faces the user",
     "draw-circle": "needs a round stroke; drag draws straight ones",
@@ -53,8 +51,7 @@ NOT_DEMONSTRATED: Mapping[str, str] = {
     "stock-market": "the price may fall below the limit after more turns than an episode has",
     "text-editor": "half of the goals need one word selected, which no tool does in an editor",
     "tic-tac-toe": "the opponent can hold a draw even against the best play",
-    "use-colorwheel": f"{_VISION}: a wheel of colours",
-    "use-colorwheel-2": f"{_VISION}: a wheel of colours",
+    "use-colorwheel-2": "the goal shows its colour as a box, which its text leaves out",
     "visual-addition": f"{_VISION}: stacks of blocks",
 }
 """Templates without a script, and why."""
