@@ -4,22 +4,20 @@ E2E and every pivot arm are one function; they differ by the environment that it
 horizon, and the options that ``arm_options`` names.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-
-import gymnasium as gym
 
 from benchmarks.arm_options import ARMS, ArmOptions
 from benchmarks.evaluations import Evaluator
-from benchmarks.pivot_search import NOTHING, PivotSearch, find_pivots, make_pivot_env
+from benchmarks.pivot_search import NOTHING, PivotSearch, at_pivots, find_pivots
 from benchmarks.results import ArmRecord, CurvePoint
 from benchmarks.study import Study
 from benchmarks.training_log import TrainingLog
 from pivot_agents.accounting import TurnCounter
+from pivot_agents.env_host import WrapEnv
 from pivot_agents.lazy import LazyConfig, LazyProfiler
 from pivot_agents.llm import LLMPolicy
 from pivot_agents.outcomes import OutcomeRollOut
-from pivot_agents.pool import EnvPool
 from pivot_agents.rollout import rollout
 from pivot_agents.trainers.policy_gradient import PolicyGradientConfig, PolicyGradientTrainer
 from pivot_agents.trainers.sft import SFTConfig, SFTTrainer
@@ -82,11 +80,11 @@ def train(arm: Arm) -> TrainedArm:
     if arm.options.learning == "imitation":
         return _imitate(arm)
     if arm.options.learning == "episodes":
-        return _learn(arm, arm.study.make_train_env)
+        return _learn(arm)
     found = find_pivots(arm.study, arm.demonstrations, arm.seed, arm.options)
     if not found.pivots:
         return _stay_at_base(arm, found)
-    return _learn(arm, lambda: make_pivot_env(arm.study, found.pivots, arm.options), found)
+    return _learn(arm, at_pivots(found.pivots, arm.options), found)
 
 
 def _imitate(arm: Arm) -> TrainedArm:
@@ -112,9 +110,7 @@ def _imitate(arm: Arm) -> TrainedArm:
     return TrainedArm(_record(arm, trainer, log, NOTHING, note), policy)
 
 
-def _learn(
-    arm: Arm, make_env: Callable[[], gym.Env[str, str]], found: PivotSearch = NOTHING
-) -> TrainedArm:
+def _learn(arm: Arm, wrap: WrapEnv | None = None, found: PivotSearch = NOTHING) -> TrainedArm:
     """Train by policy gradient until the turn budget is spent; profiling is on the same bill."""
     protocol = arm.study.protocol
     policy = arm.study.student(arm.seed)
@@ -133,7 +129,7 @@ def _learn(
     curriculum = _lazy(arm, found) if options.profiler == "lazy" else None
     counter = TurnCounter()
     counter.add("profile", found.cost)
-    with EnvPool(make_env, protocol.pool_size) as pool:
+    with arm.study.pool(wrap=wrap) as pool:
         trainer = PolicyGradientTrainer(
             policy,
             pool,

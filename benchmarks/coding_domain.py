@@ -1,6 +1,7 @@
 """CodingDomain, the comparison's bugs in real packages."""
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from benchmarks.baselines import RandomEditor, WithoutListing, do_nothing
 from benchmarks.corpus_builder import OUTPUT_CHARS
 from benchmarks.protocol import Protocol, TaskDraw, draw_tasks
 from benchmarks.run_directory import fingerprint
+from pivot_agents.env_host import MakeEnv
 from pivot_agents.expert import CodingExpert
 from pivot_agents.llm import LLMPolicy
 from pivot_agents.policy import Policy
@@ -41,9 +43,10 @@ class CodingDomain:
         """Draw from the file's splits; see ``draw_tasks``."""
         return draw_tasks(self._tasks.values(), protocol)
 
-    def make_env(self, task_ids: Sequence[str], protocol: Protocol) -> gym.Env[str, str]:
-        """Make one coding environment, on an embedded box."""
-        return gym.make(
+    def env_maker(self, task_ids: Sequence[str], protocol: Protocol) -> MakeEnv:
+        """Return what makes one coding environment, on an embedded box."""
+        return partial(
+            gym.make,
             "pivot/Coding-v0",
             tasks=None if self._path is None else str(self._path),
             task_ids=tuple(task_ids),

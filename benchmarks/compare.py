@@ -29,6 +29,7 @@ from benchmarks.study import Study, collect_demonstrations, progress_bars
 from benchmarks.summary import summarise
 from benchmarks.tuning import read_tuned
 from pivot_agents.llm import LLMPolicy
+from pivot_agents.pool import Backend
 from pivot_envs.errors import PivotError
 
 INTERRUPTED = 130
@@ -63,6 +64,8 @@ class Arguments:
     """Longest function body of a task, in lines; the preset's by default."""
     device: str = "cpu"
     """Where the model runs."""
+    pool: Backend = "threads"
+    """Where environments are held: in this process, in processes of their own or in Ray actors."""
 
 
 def compare(
@@ -76,6 +79,7 @@ def compare(
     arms: Sequence[str] = MAIN_ARMS,
     tuned: Mapping[str, Mapping[str, float]] | None = None,
     device: str = "cpu",
+    pool: Backend = "threads",
 ) -> Results:
     """Run a comparison, or what is left of it, and write its report.
 
@@ -89,6 +93,7 @@ def compare(
         arms: Names of the arms to run; finished ones of other calls are not shown.
         tuned: Numbers of the protocol that differ for an arm, by its name.
         device: Where the model runs.
+        pool: Where environments are held; it does not change what is measured.
 
     Raises:
         RecordError: ``out`` holds a run of another configuration.
@@ -108,7 +113,7 @@ def compare(
     if run.claim(config):
         console.print(f"going on with the run in {out}")
     with progress_bars(console) as progress:
-        study = Study(protocol, domain, draw, base, run, progress, other)
+        study = Study(protocol, domain, draw, base, run, progress, other, pool)
         scores, records = _measure(study, arms, tuned or {})
     results = summarise(scores, records, _facts(study, config))
     _write(run, results, scores)
@@ -215,6 +220,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             arms=given.arms,
             tuned=None if given.tuned is None else read_tuned(given.tuned),
             device=given.device,
+            pool=given.pool,
         )
     except KeyboardInterrupt:
         again = shlex.join(sys.argv[1:] if arguments is None else list(arguments))

@@ -4,10 +4,9 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-import gymnasium as gym
-
 from benchmarks.protocol import Protocol as Numbers
 from benchmarks.protocol import TaskDraw
+from pivot_agents.env_host import MakeEnv
 from pivot_agents.llm import LLMPolicy
 from pivot_agents.policy import Policy
 from pivot_envs import ToolSpec
@@ -37,8 +36,8 @@ class Domain(Protocol):
             TaskError: A set is empty.
         """
 
-    def make_env(self, task_ids: Sequence[str], protocol: Numbers) -> gym.Env[str, str]:
-        """Make one environment that draws from the named tasks."""
+    def env_maker(self, task_ids: Sequence[str], protocol: Numbers) -> MakeEnv:
+        """Return what makes one environment that draws from the named tasks, in any process."""
 
     def demonstrator(self, seed: int) -> Policy:
         """Return the scripted expert."""

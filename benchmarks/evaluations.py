@@ -25,7 +25,7 @@ class Evaluator:
     def __init__(self, study: Study) -> None:
         """Prepare evaluation; nothing is started."""
         self._study = study
-        self._pool = EnvPool(partial(study.make_env, study.draw.every), study.protocol.pool_size)
+        self._pool = study.pool(study.draw.every)
 
     def __enter__(self) -> "Evaluator":
         """Return the evaluator."""
@@ -92,7 +92,8 @@ class Evaluator:
         other, protocol = self._study.other, self._study.protocol
         assert other is not None
         task_ids = other.draw(protocol).test
-        with EnvPool(lambda: other.make_env(task_ids, protocol), protocol.pool_size) as pool:
+        make_env = other.env_maker(task_ids, protocol)
+        with EnvPool(make_env, protocol.pool_size, backend=self._study.backend) as pool:
             return self._cached(name, f"{other.name} T=1", pool, make_policy, task_ids, 1)
 
     def baseline(

@@ -13,8 +13,9 @@ import gymnasium as gym
 from benchmarks.arm_options import ArmOptions
 from benchmarks.study import Study
 from pivot_agents.accounting import Tally, TurnCounter
+from pivot_agents.env_host import WrapEnv
 from pivot_agents.own_states import find_own_states
-from pivot_agents.pool import EnvPool, Start
+from pivot_agents.pool import Start
 from pivot_agents.profiling import extract_candidates, profile, select_pivots
 from pivot_envs.errors import SandboxError
 from pivot_envs.trajectory import Trajectory
@@ -59,10 +60,15 @@ def find_pivots(
     return PivotSearch((*candidates, *own.pivots), cost=own.cost, wall_s=own.wall_s)
 
 
-def make_pivot_env(study: Study, pivots: Sequence[Pivot], options: ArmOptions) -> gym.Env[str, str]:
-    """Make one environment that starts at pivots and pays an arm's reward."""
-    env = PivotResetWrapper(study.make_train_env(), pivots)
-    return env if options.reward == "outcome" else PivotReward(env, VERIFIERS[options.reward])
+def at_pivots(pivots: Sequence[Pivot], options: ArmOptions) -> WrapEnv:
+    """Return what makes an environment start at pivots and pay an arm's reward."""
+    verifier = None if options.reward == "outcome" else VERIFIERS[options.reward]
+
+    def wrap(env: gym.Env[str, str]) -> gym.Env[str, str]:
+        env = PivotResetWrapper(env, pivots)
+        return env if verifier is None else PivotReward(env, verifier)
+
+    return wrap
 
 
 def _profiled(
@@ -100,9 +106,7 @@ def _profile(
     cost, wall_s = Tally(), 0.0
     label = f"profiling by {options.reward}, seed {seed}"
     with (
-        EnvPool(
-            lambda: make_pivot_env(study, candidates, options), study.protocol.pool_size
-        ) as pool,
+        study.pool(wrap=at_pivots(candidates, options)) as pool,
         study.bar(label, len(candidates) * samples) as advance,
     ):
 
@@ -142,7 +146,7 @@ def _own_states(study: Study, seed: int) -> PivotSearch:
             study.draw.train, min(protocol.own_episodes, len(study.draw.train))
         )
         with (
-            EnvPool(study.make_train_env, protocol.pool_size) as pool,
+            study.pool() as pool,
             study.bar(f"own states, seed {seed}", len(tasks) * protocol.max_turns) as advance,
         ):
             found = find_own_states(

@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-import gymnasium as gym
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
@@ -13,9 +12,10 @@ from benchmarks.domains import Domain
 from benchmarks.protocol import Protocol, TaskDraw
 from benchmarks.run_directory import RunDirectory
 from pivot_agents.accounting import TurnCounter
+from pivot_agents.env_host import WrapEnv, wrapped
 from pivot_agents.llm import LLMPolicy
 from pivot_agents.lora import LoRAConfig
-from pivot_agents.pool import EnvPool, Start
+from pivot_agents.pool import Backend, EnvPool, Start
 from pivot_agents.rollout import rollout
 from pivot_envs.errors import SandboxError
 from pivot_envs.trajectory import Trajectory, read_trajectories, write_trajectories
@@ -34,14 +34,19 @@ class Study:
     progress: Progress
     other: Domain | None = None
     """Another domain, on which no arm is trained."""
+    backend: Backend = "threads"
+    """Where environments are held."""
 
-    def make_env(self, task_ids: Sequence[str]) -> gym.Env[str, str]:
-        """Make one environment that draws from the named tasks."""
-        return self.domain.make_env(task_ids, self.protocol)
+    def pool(self, task_ids: Sequence[str] | None = None, wrap: WrapEnv | None = None) -> EnvPool:
+        """Return a pool of environments that draw from the named tasks, those of training if none.
 
-    def make_train_env(self) -> gym.Env[str, str]:
-        """Make one environment over the training tasks."""
-        return self.make_env(self.draw.train)
+        ``wrap`` is applied to each; it goes to other processes with all that it refers to.
+        """
+        chosen = self.draw.train if task_ids is None else task_ids
+        make_env = self.domain.env_maker(chosen, self.protocol)
+        if wrap is not None:
+            make_env = wrapped(make_env, wrap)
+        return EnvPool(make_env, self.protocol.pool_size, backend=self.backend)
 
     def student(self, seed: int) -> LLMPolicy:
         """Return the base model with a fresh adapter, which changes nothing yet."""
@@ -91,7 +96,7 @@ def collect_demonstrations(study: Study) -> tuple[Trajectory, ...]:
     expert = study.domain.demonstrator(study.protocol.draw_seed)
     starts = [Start(options={"task_id": task_id}) for task_id in study.draw.train]
     with (
-        EnvPool(study.make_train_env, study.protocol.pool_size) as pool,
+        study.pool() as pool,
         study.bar("demonstrations", len(starts) * study.protocol.max_turns) as advance,
     ):
         episodes = rollout(

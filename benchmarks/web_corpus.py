@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import gymnasium as gym
-from pivot_agents.web_expert import MiniWobExpert
 from rich.progress import track
 from transformers import AutoTokenizer
 
@@ -16,6 +15,7 @@ from benchmarks.corpus import Row, encode_row, save_rows
 from benchmarks.corpus_builder import ROWS
 from benchmarks.web_domain import KNOWN, OBSERVATION_CHARS, UNSEEN
 from pivot_agents.policy import Context
+from pivot_agents.web_expert import MiniWobExpert
 from pivot_envs.replay import core_of
 
 FIRST_SEED = 100_000

@@ -4,11 +4,13 @@ import random
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import gymnasium as gym
 
 from benchmarks.protocol import Protocol, TaskDraw, drill_ids
+from pivot_agents.env_host import MakeEnv
 from pivot_agents.llm import LLMPolicy
 from pivot_agents.policy import Completion, Context, Policy, ScriptedPolicy
 from pivot_envs import Message, ToolCall
@@ -66,9 +68,10 @@ class WebDomain:
         }
         return TaskDraw(**sets, drills=drill_ids(protocol))
 
-    def make_env(self, task_ids: Sequence[str], protocol: Protocol) -> gym.Env[str, str]:
-        """Make one web environment with a browser page of its own."""
-        return gym.make(
+    def env_maker(self, task_ids: Sequence[str], protocol: Protocol) -> MakeEnv:
+        """Return what makes one web environment with a browser page of its own."""
+        return partial(
+            gym.make,
             "pivot/Web-v0",
             suite="miniwob",
             tasks=tuple(task_ids),

@@ -6,6 +6,7 @@ This module is what a worker process loads, so it imports neither torch nor a po
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Protocol
 
 import gymnasium as gym
@@ -14,6 +15,9 @@ from pivot_envs import Effect, Message, Snapshot, ToolSpec
 
 MakeEnv = Callable[[], gym.Env[str, str]]
 """Makes one environment, wrapped or not."""
+
+WrapEnv = Callable[[gym.Env[str, str]], gym.Env[str, str]]
+"""Wraps an environment."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +55,11 @@ class Outcome:
     def is_over(self) -> bool:
         """Whether the episode has ended."""
         return self.terminated or self.truncated
+
+
+def wrapped(make_env: MakeEnv, wrap: WrapEnv) -> MakeEnv:
+    """Return what makes the same environment and wraps it, in any process."""
+    return partial(_make_wrapped, make_env, wrap)
 
 
 class EnvHost(Protocol):
@@ -95,6 +104,10 @@ class LocalHost:
     def close(self) -> None:
         """Close the environment."""
         self._env.close()
+
+
+def _make_wrapped(make_env: MakeEnv, wrap: WrapEnv) -> gym.Env[str, str]:
+    return wrap(make_env())
 
 
 def _outcome(

@@ -49,7 +49,8 @@ class CallForm:
         if name is None or arguments is None:
             return None
         # Only the last word: templates also write what a model may leave out, such as thoughts.
-        return cls(before.split()[-1] if before.split() else "", name, arguments)
+        words = [word for word in before.split() if any(map(str.isalnum, word))]
+        return cls(words[-1] if words else "", name, arguments)
 
     def action(self, text: str) -> str:
         """Return the action of a completion, its last call's JSON in the project's own form.
@@ -61,8 +62,9 @@ class CallForm:
         start = said.find("{")
         call = _decoded(said, start) if start >= 0 else None
         if not isinstance(call, dict) or self.name_key not in call:
-            return said.partition("</")[0].strip()
-        if (self.name_key, self.arguments_key) == ("name", "arguments"):
+            is_tag = self.before.startswith("<")
+            return said.partition(f"</{self.before[1:]}" if is_tag else "\0")[0].strip()
+        if (self.name_key, self.arguments_key) == ("name", "arguments") and len(call) <= 2:
             end = json.JSONDecoder().raw_decode(said, start)[1]
             return said[start:end]
         return json.dumps(

@@ -293,8 +293,6 @@
     pivot.refs = walk.refs;
     const shown = clip(walk.lines, longest);
     if (walk.nodes > MOST_NODES) shown.push('[the page has more elements than can be shown]');
-    shown.push(...pivot.notes);
-    pivot.notes = [];
     return shown.join('\n');
   };
 })();

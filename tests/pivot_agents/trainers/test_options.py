@@ -52,7 +52,7 @@ def train(tiny_policy):
         {"aggregation": "sequence"},
         {"aggregation": "constant"},
         {"ratio": "sequence", "clip_low": 3e-4, "clip_high": 4e-4},
-        {"clip_high": 0.28},
+        {"clip_low": 0.01, "clip_high": 0.02},
         {"kl_coef": 0.0},
     ],
 )
@@ -62,15 +62,16 @@ def test_every_option_trains_and_changes_what_is_learned(train, changes):
     _, usual = train(updates_per_step=3)
     assert all(one.trained_tokens > 0 for one in metrics)
     assert weights.isfinite().all()
-    # A clip that never acts is the usual one.
-    acts = sum(one.clipped_share for one in metrics) > 0 or "clip_high" not in changes
-    assert torch.equal(weights, usual) != acts
+    assert not torch.equal(weights, usual)
 
 
 def test_micro_batches_add_up_to_one_batch(train):
-    _, whole = train(micro_batch_tokens=100_000)
-    _, parts = train(micro_batch_tokens=60)
-    assert (parts - whole).norm() < 1e-6 * whole.norm()
+    (whole,), whole_weights = train(max_steps=1, micro_batch_tokens=100_000)
+    (parts,), parts_weights = train(max_steps=1, micro_batch_tokens=60)
+    assert parts.loss == pytest.approx(whole.loss, rel=1e-6)
+    assert parts.gradient_norm == pytest.approx(whole.gradient_norm, rel=1e-6)
+    # Adam divides by the gradient's own size, which makes more of rounding where that is small.
+    assert (parts_weights - whole_weights).norm() < 1e-5 * whole_weights.norm()
 
 
 def test_truncated_episodes_can_be_masked(train):
