@@ -34,7 +34,7 @@ _MOVING = "things that move while the mouse follows; time stands still between a
 NOT_DEMONSTRATED: Mapping[str, str] = {
     "bisect-angle": _DISTANCE,
     "chase-circle": _MOVING,
-    "circle-center": "scored by distance, and the page adds half a pixel, so that 1 is out of reach",
+    "circle-center": "scored by distance, and half a pixel is always missing",
     "click-menu-2": "half of the goals name an item by its icon, which the goal's text leaves out",
     "count-sides": f"{_VISION}: a polygon on a canvas",
     "drag-cube": f"{_VISION}: which side of a cube in perspective faces the user",
