@@ -170,7 +170,7 @@ def take_suggestion(
     seen = shown.union(*(_suggestions(step.screen) for step in scene.steps))
     fitting = sorted(text for text in seen if fits(text))
     if field.value in fitting:
-        if not shown:
+        if not shown or "focused" not in field.states:
             return None
         is_walking = scene.steps[-1].call.arguments.get("key") == "ArrowDown"
         return press("Enter" if is_walking else scene.choose("close", ("Escape", "Tab")))
@@ -212,7 +212,9 @@ def book_flight(scene: Scene) -> ToolCall:
     for field, text in scene.shuffled("fields", [(origin, start), (target, end)]):
         call = take_suggestion(scene, field, text, functools.partial(_has, text))
         if call is not None:
-            return call
+            # A calendar that Tab has opened lies over the fields.
+            is_covered = bool(scene.screen.all("link", where=lambda item: item.name == "Next"))
+            return press("Escape") if is_covered else call
     return pick_date(scene, day, date) or use(scene, scene.screen.named("Search"))
 
 

@@ -113,7 +113,9 @@ def use(scene: Scene, item: Item) -> ToolCall:
     if item.role not in _ACTIVATING | {"checkbox"} or not scene.chance("keyboard", 0.3):
         return click(item)
     if "focused" in item.states:
-        return press(key)
+        # Where the key did nothing, as some pages take it for something else, a click does.
+        last = scene.steps[-1].call if scene.steps else None
+        return click(item) if last == press(key) else press(key)
     stops = scene.screen.all(*_STOPS, where=lambda stop: "disabled" not in stop.states)
     places = [index for index, stop in enumerate(stops) if "focused" in stop.states]
     distance = stops.index(item) - (places[0] if places else -1) if item in stops else 0

@@ -4,7 +4,7 @@ import colorsys
 import re
 from collections.abc import Mapping
 
-from pivot_agents.miniwob.scene import Scene, Script, click, submit, use
+from pivot_agents.miniwob.scene import Scene, Script, click, press, submit, use
 from pivot_agents.miniwob.screen import Item, Shape
 from pivot_envs import ToolCall
 
@@ -29,6 +29,7 @@ _COLOURS = {
     "white": "#ffffff",
     "yellow": "#ffff00",
 }
+_COLLAPSED_PX = 3
 _HUES = {"red": 0, "green": 1, "blue": 2}
 _KINDS = {"rect": "rectangle", "circle": "circle", "polygon": "triangle"}
 _LARGE_PX = 16
@@ -48,6 +49,27 @@ def click_shades(scene: Scene) -> ToolCall:
     order = order if scene.chance("any order", 0.5) else sorted(order)
     left = [box for box in boxes if ".selected" not in box.marks]
     return click(min(left, key=lambda box: order.index(box.ref))) if left else submit(scene)
+
+
+def write_colour(scene: Scene) -> ToolCall:
+    """Write a colour's hexadecimal value into the colour picker's field, then submit."""
+    (name,) = scene.said(r"Select (\w+) with")
+    field = scene.screen.first("textbox")
+    value = _COLOURS[name][1:].upper()
+    if field.value.upper() == value:
+        # The picker lies over the button, which Tab leads to.
+        return press("Tab" if "focused" in field.states else "Enter")
+    return ToolCall("fill", {"ref": field.ref, "text": value})
+
+
+def open_pie(scene: Scene) -> ToolCall:
+    """Open a pie menu, then click one of its pieces."""
+    name = scene.quoted[0]
+    texts = [shape for shape in scene.screen.shapes if shape.kind == "text"]
+    piece = next(shape for shape in texts if shape.text == name)
+    if max(piece.width, piece.height) > _COLLAPSED_PX:
+        return click(scene.screen.by_ref(piece.ref))
+    return click(scene.screen.by_ref(texts[-1].ref))
 
 
 def _hue(colour: str) -> int:
@@ -209,7 +231,11 @@ def drag_in_grid(scene: Scene) -> ToolCall:
     else:
         row, column, *_ = [*where.removeprefix("to the ").split(), "center"]
         end = 3 * _CELLS[0].index(row) + _CELLS[1].index(column)
-    return ToolCall("drag", {"from_ref": items[start].ref, "to_ref": items[end].ref})
+    # Dropped left of the middle of another, an item comes before it; right of it, behind. Others
+    # move up meanwhile where the way leads back to the left.
+    is_left = end < start or end % 3 < start % 3
+    side = {"to_x": 5, "to_y": 5} if is_left else {"to_x": 35, "to_y": 15}
+    return ToolCall("drag", {"from_ref": items[start].ref, "to_ref": items[end].ref, **side})
 
 
 def sort_numbers(scene: Scene) -> ToolCall:
@@ -246,6 +272,8 @@ def draw_line(scene: Scene) -> ToolCall:
 SCRIPTS: Mapping[str, Script] = {
     "ascending-numbers": click_in_order,
     "click-color": click_colour,
+    "click-pie": open_pie,
+    "click-pie-nodelay": open_pie,
     "click-shades": click_shades,
     "click-shape": click_shape,
     "count-shape": count_shapes,
@@ -260,4 +288,5 @@ SCRIPTS: Mapping[str, Script] = {
     "draw-line": draw_line,
     "grid-coordinate": click_coordinate,
     "identify-shape": identify_shape,
+    "use-colorwheel": write_colour,
 }

@@ -50,7 +50,7 @@ class Stage:
 
 @pytest.fixture(scope="module")
 def stage() -> Iterator[Stage]:
-    env = WebEnv()
+    env = WebEnv(timeout_s=60.0)
     try:
         env.reset(options={"task_id": "click-test"})
         yield Stage(env)
