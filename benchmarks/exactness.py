@@ -60,7 +60,7 @@ def walks(
     tasks: Sequence[str], seeds: Sequence[int], source: str, *, most: int = 8, further: int = 5
 ) -> Iterator[Walk]:
     """Walk in every task with every seed."""
-    env = WebEnv(input="trusted" if source == "trusted" else "js")
+    env = WebEnv(input="trusted" if source == "trusted" else "js", timeout_s=120.0)
     try:
         for task in tasks:
             for seed in seeds:

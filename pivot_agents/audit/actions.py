@@ -3,8 +3,9 @@
 import json
 import random
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from pivot_agents.audit.repair import Repair
 from pivot_agents.expert import edit_call
@@ -32,13 +33,13 @@ def scripted_actions(pivot: Pivot, repair: Repair, seed: int) -> list[Action]:
         seed: Seed of the forms that are drawn.
     """
     generator = random.Random(f"{seed} {pivot.pivot_id}")
-    call = json.loads(pivot.demonstration)
+    call = {"arguments": {}, **json.loads(pivot.demonstration)}
     found = [
         Action("demonstrated", pivot.demonstration),
         Action("same call, other text", json.dumps(call, indent=2)),
         *(_as_action("equivalent edit", each) for each in _right_edits(repair, generator)),
         *(_as_action("other reading", each) for each in _readings(repair)),
-        *(_as_action("wrong edit", each) for each in _wrong_edits(repair, generator)),
+        *(_as_action("other edit", each) for each in _other_edits(repair, call, generator)),
         *(_as_action("looks elsewhere", each) for each in _elsewhere(repair)),
         _as_action("runs the tests", ToolCall("bash", {})),
         _as_action("submits", ToolCall("submit", {})),
@@ -62,10 +63,16 @@ def _right_edits(repair: Repair, generator: random.Random) -> Iterator[ToolCall]
     yield ToolCall("bash", {"command": f"sed -i {shlex.quote(script)} {repair.path}"})
 
 
-def _wrong_edits(repair: Repair, generator: random.Random) -> Iterator[ToolCall]:
+def _other_edits(
+    repair: Repair, demonstrated: Mapping[str, Any], generator: random.Random
+) -> Iterator[ToolCall]:
+    """Yield edits that look right, in the demonstration's form where it is an edit too."""
     count = min(_MAX_WRONG, len(repair.wrong))
     for wrong in generator.sample(repair.wrong, count):
         yield repair.edit(wrong, names_path=False)
+        new = _new_text(repair.buggy, wrong, str(demonstrated["arguments"].get("old", "")))
+        if new is not None:
+            yield ToolCall("edit", {**demonstrated["arguments"], "new": new})
     yield repair.edit(repair.buggy)
     yield repair.edit(repair.right + "  # fixed")
     yield repair.edit(f"{repair.right[: len(repair.right) - len(repair.right.lstrip())]}pass")
@@ -74,6 +81,15 @@ def _wrong_edits(repair: Repair, generator: random.Random) -> Iterator[ToolCall]
     mutated = repair.mutation.mutated
     if mutated.strip():
         yield ToolCall("edit", {"line": repair.number, "old": mutated, "new": mutated})
+
+
+def _new_text(line: str, changed: str, old: str) -> str | None:
+    """Return what in place of ``old`` turns one line into the other, if anything does."""
+    before, found, after = line.partition(old)
+    fits = changed.startswith(before) and changed.endswith(after)
+    if not (old and found and fits) or len(changed) < len(before) + len(after):
+        return None
+    return changed[len(before) : len(changed) - len(after)]
 
 
 def _readings(repair: Repair) -> Iterator[ToolCall]:

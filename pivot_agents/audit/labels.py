@@ -1,7 +1,7 @@
 """Labels: what an action is worth, found by executing it and whatever could follow."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, SupportsFloat
 
 import gymnasium as gym
@@ -14,7 +14,7 @@ from pivot_agents.rollout import rollout
 from pivot_envs.core import PivotEnv
 from pivot_envs.tools import ToolCall
 from pivot_envs.trajectory import Trajectory
-from wrappers import Attempt, Pivot, PivotResetWrapper, Verifier
+from wrappers import Pivot, PivotResetWrapper, Verifier
 from wrappers.pivot_reward import make_attempt
 
 SUBMIT = ToolCall("submit", {}).as_text()
@@ -42,11 +42,78 @@ class LabelledAction:
     verdicts: Mapping[str, float | None]
 
 
+def label_actions(
+    states: Sequence[State],
+    make_env: Callable[[], gym.Env[str, str]],
+    verifiers: Mapping[str, Verifier],
+    *,
+    pool_size: int = 8,
+    on_turn: Callable[[int], None] | None = None,
+) -> list[LabelledAction]:
+    """Execute every action of every state, and what could follow it, and judge it.
+
+    From the state that an action leads to, the task is handed in, and where that fails it is
+    repaired and handed in. Equal states of a task are gone on from once. A repair needs the buggy
+    line to have been shown, and costs a turn more where it was not: what an agent has not seen it
+    cannot repair.
+
+    Args:
+        states: With distinct pivot ids.
+        make_env: Makes one environment over their tasks.
+        verifiers: What judges, by name.
+        pool_size: Environments side by side.
+        on_turn: Called with the number of turns after each round, for a progress bar.
+
+    Returns:
+        The actions of those states in which the demonstrated action is good: elsewhere the
+        demonstration made a detour, and a verifier that follows it cannot be blamed. Actions that
+        the machinery lost are left out.
+    """
+    pivots = [state.pivot for state in states]
+    seen: dict[_Key, _Seen] = {}
+
+    def make() -> gym.Env[str, str]:
+        return _Observer(PivotResetWrapper(make_env(), pivots), verifiers, seen)
+
+    with EnvPool(make, pool_size) as pool:
+        tries = [(state, action) for state in states for action in state.actions]
+        _run(pool, tries, [], on_turn)
+        done = [(state, action) for state, action in tries if _key(state, action) in seen]
+        ways = _ways(pool, done, seen, on_turn)
+    labelled = [_label(state, action, seen, ways) for state, action in done]
+    followed = {
+        one.state.pivot.pivot_id
+        for one in labelled
+        if one.is_good and one.action.text == one.state.pivot.demonstration
+    }
+    return [one for one in labelled if one.state.pivot.pivot_id in followed]
+
+
+_Key = tuple[str, str]
+"""A pivot id and an action text."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """What an action did."""
+
+    verdicts: Mapping[str, float | None]
+    before: str
+    """Digest of the state before it."""
+    after: str
+    observation: str
+    terminated: bool
+    is_success: bool
+
+
 class _Observer(gym.Wrapper[str, str, str, str]):
     """Shows the first action after a pivot to every verifier; rewards stay those of the task."""
 
     def __init__(
-        self, env: gym.Env[str, str], verifiers: Mapping[str, Verifier], seen: "_Verdicts"
+        self,
+        env: gym.Env[str, str],
+        verifiers: Mapping[str, Verifier],
+        seen: dict[_Key, _Seen],
     ) -> None:
         super().__init__(env)
         assert isinstance(env.unwrapped, PivotEnv)
@@ -61,158 +128,102 @@ class _Observer(gym.Wrapper[str, str, str, str]):
         return result
 
     def step(self, action: str) -> tuple[str, SupportsFloat, bool, bool, dict[str, Any]]:
-        result = self.env.step(action)
+        observation, reward, terminated, truncated, info = self.env.step(action)
         pivot, before = self.env.get_wrapper_attr("pivot"), self._before
-        if before is not None and result[4]["infra_error"] is None:
-            attempt = make_attempt(self._core, action, result[4], before)
-            self._seen.judge(pivot, attempt, self._verifiers)
+        if before is not None and info["infra_error"] is None:
+            attempt = make_attempt(self._core, action, info, before)
+            self._seen[pivot.pivot_id, action] = _Seen(
+                verdicts={name: judge(pivot, attempt) for name, judge in self._verifiers.items()},
+                before=before,
+                after=attempt.effect.state_digest,
+                observation=observation,
+                terminated=terminated,
+                is_success=info["is_success"],
+            )
         self._before = None
-        return result
+        return observation, reward, terminated, truncated, info
 
 
-@dataclass(slots=True)
-class _Verdicts:
-    """Verdicts on the first action of each state and text."""
-
-    found: dict[tuple[str, str], dict[str, float | None]] = field(default_factory=dict)
-
-    def judge(self, pivot: Pivot, attempt: Attempt, verifiers: Mapping[str, Verifier]) -> None:
-        verdicts = {name: verifier(pivot, attempt) for name, verifier in verifiers.items()}
-        self.found[pivot.pivot_id, attempt.action] = verdicts
+def _key(state: State, action: Action) -> _Key:
+    return state.pivot.pivot_id, action.text
 
 
-def label_actions(
-    states: Sequence[State],
-    make_env: Callable[[], gym.Env[str, str]],
-    verifiers: Mapping[str, Verifier],
-    *,
-    pool_size: int = 8,
-    on_turn: Callable[[int], None] | None = None,
-) -> list[LabelledAction]:
-    """Execute every action of every state, and what could follow it, and judge it.
-
-    After the action, the task is handed in; where that fails it is repaired first, if the buggy
-    line has been shown, or else looked at and repaired. What was not shown cannot be repaired. The
-    way that solves the task counts, and the same is done without the action.
-
-    Args:
-        states: With distinct pivot ids, in the order of their turns.
-        make_env: Makes one environment over their tasks.
-        verifiers: What judges, by name.
-        pool_size: Environments side by side.
-        on_turn: Called with the number of turns after each round, for a progress bar.
-
-    Returns:
-        The actions of those states in which the demonstrated action is good: elsewhere the
-        demonstration made a detour, and a verifier that follows it cannot be blamed. Actions that
-        the machinery lost are left out.
-    """
-    pivots = [state.pivot for state in states]
-    verdicts = _Verdicts()
-
-    def make() -> gym.Env[str, str]:
-        return _Observer(PivotResetWrapper(make_env(), pivots), verifiers, verdicts)
-
-    with EnvPool(make, pool_size) as pool:
-        trials = [_Trial(state, action) for state in states for action in (None, *state.actions)]
-        for way in (1, 2, 3):
-            _go(pool, [one for one in trials if one.is_open(way)], way, on_turn)
-    before = {one.state.pivot.pivot_id: one.turns for one in trials if one.action is None}
-    labelled = [
-        _label(one, before[one.state.pivot.pivot_id], verdicts)
-        for one in trials
-        if one.action is not None and one.is_known
-    ]
-    followed = {
-        one.state.pivot.pivot_id
-        for one in labelled
-        if one.is_good and one.action.text == one.state.pivot.demonstration
-    }
-    return [one for one in labelled if one.state.pivot.pivot_id in followed]
-
-
-@dataclass(slots=True)
-class _Trial:
-    """One action of one state, or none, and the ways of going on that were tried."""
-
-    state: State
-    action: Action | None
-    turns: int | None = None
-    """Turns after the action until the task is solved."""
-    is_known: bool = False
-    """Whether the machinery held at least once."""
-    ended: bool = False
-    shown: bool = False
-    """Whether the agent has seen the buggy line."""
-
-    def is_open(self, way: int) -> bool:
-        """Tell whether to try a way, after those before it failed."""
-        if self.turns is not None or self.ended:
-            return False
-        return way == 1 or (way == 2) == self.shown
-
-    def plan(self, way: int) -> list[str]:
-        """Return the actions of a way: the first, then the last ``way`` of three."""
-        repair = self.state.repair
-        after = [repair.view().as_text(), repair.edit(repair.right).as_text(), SUBMIT][-way:]
-        return after if self.action is None else [self.action.text, *after]
-
-    def learn(self, episode: Trajectory) -> None:
-        """Take in how a way ended."""
-        if not episode.is_scored:
-            return
-        self.is_known = True
-        first = episode.transitions[0]
-        texts = [message.content for message in self.state.pivot.snapshot.messages]
-        if self.action is not None:
-            self.ended = first.terminated
-            texts.append(first.next_observation)
-        self.shown = any(self.state.repair.buggy.strip() in text for text in texts)
-        if episode.is_success:
-            self.turns = len(episode.transitions) - (self.action is not None)
-
-
-def _go(
+def _ways(
     pool: EnvPool,
-    trials: Sequence[_Trial],
-    way: int,
+    done: Sequence[tuple[State, Action]],
+    seen: Mapping[_Key, _Seen],
     on_turn: Callable[[int], None] | None,
-) -> None:
-    """Run all trials one way, one of each state at a time: the conversation tells which it is."""
-    left = list(trials)
-    while left:
-        batch = {trial.state.pivot.pivot_id: trial for trial in reversed(left)}
-        left = [trial for trial in left if trial is not batch[trial.state.pivot.pivot_id]]
-        for begins in (True, False):
-            chosen = [one for one in batch.values() if (one.action is None) == begins]
-            if chosen:
-                _run(pool, chosen, way, on_turn)
+) -> dict[tuple[str, str], int]:
+    """Return how many turns solve each task from each of its states, the buggy line being known.
+
+    1: handing in, 2: repairing and handing in. States that cannot be solved so are left out.
+    """
+    there: dict[tuple[str, str], tuple[State, Action]] = {}
+    for state, action in done:
+        one = seen[_key(state, action)]
+        if not one.terminated:
+            there.setdefault((state.pivot.snapshot.task_id, one.after), (state, action))
+    ways: dict[tuple[str, str], int] = {}
+    for turns in (1, 2):
+        left = [place for place in there if place not in ways]
+        plans = [there[place] for place in left]
+        episodes = _run(pool, plans, ["repair", "submit"][-turns:], on_turn)
+        for place, episode in zip(left, episodes, strict=True):
+            if episode.is_scored and episode.is_success:
+                ways[place] = turns
+    return ways
 
 
 def _run(
     pool: EnvPool,
-    trials: Sequence[_Trial],
-    way: int,
+    tries: Sequence[tuple[State, Action]],
+    then: Sequence[str],
     on_turn: Callable[[int], None] | None,
-) -> None:
-    horizon = len(trials[0].plan(way))
-    by_start = {trial.state.pivot.snapshot.messages: trial for trial in trials}
+) -> list[Trajectory]:
+    """Execute actions and what comes then; returns the episodes in order."""
+    episodes: dict[_Key, Trajectory] = {}
+    left = list(tries)
+    while left:
+        # One action of each state at a time: the conversation tells which state it is.
+        batch = {state.pivot.snapshot.messages: (state, action) for state, action in left[::-1]}
+        chosen = list(batch.values())
+        left = [one for one in left if batch[one[0].pivot.snapshot.messages] != one]
 
-    def act(context: Context) -> str:
-        turn = horizon - (context.turns_left or 0)
-        start = context.messages[: len(context.messages) - 2 * turn]
-        return by_start[start].plan(way)[turn]
+        def act(context: Context, batch: Any = batch) -> str:
+            turn = len(then) + 1 - (context.turns_left or 0)
+            state, action = batch[context.messages[: len(context.messages) - 2 * turn]]
+            repair = state.repair.edit(state.repair.right).as_text()
+            plan: list[str] = [
+                action.text,
+                *(repair if one == "repair" else SUBMIT for one in then),
+            ]
+            return plan[turn]
 
-    starts = [Start(options={"pivot_id": trial.state.pivot.pivot_id}) for trial in trials]
-    episodes = rollout(pool, ScriptedPolicy(act), starts, horizon=horizon, on_turn=on_turn)
-    for trial, episode in zip(trials, episodes, strict=True):
-        trial.learn(episode)
+        starts = [Start(options={"pivot_id": state.pivot.pivot_id}) for state, _ in chosen]
+        found = rollout(pool, ScriptedPolicy(act), starts, horizon=len(then) + 1, on_turn=on_turn)
+        for one, episode in zip(chosen, found, strict=True):
+            episodes[_key(*one)] = episode
+    return [episodes[_key(*one)] for one in tries]
 
 
-def _label(trial: _Trial, before: int | None, verdicts: _Verdicts) -> LabelledAction:
-    assert trial.action is not None
-    sooner = trial.turns is not None and before is not None and trial.turns < before
-    key = trial.state.pivot.pivot_id, trial.action.text
-    return LabelledAction(
-        trial.state, trial.action, sooner, trial.turns is not None, verdicts.found[key]
-    )
+def _label(
+    state: State,
+    action: Action,
+    seen: Mapping[_Key, _Seen],
+    ways: Mapping[tuple[str, str], int],
+) -> LabelledAction:
+    one, task = seen[_key(state, action)], state.pivot.snapshot.task_id
+    known = [message.content for message in state.pivot.snapshot.messages]
+    before = _turns(ways.get((task, one.before)), known, state.repair)
+    after = _turns(ways.get((task, one.after)), [*known, one.observation], state.repair)
+    if one.terminated:
+        after = 0 if one.is_success else None
+    sooner = after is not None and before is not None and after < before
+    return LabelledAction(state, action, sooner, after is not None, one.verdicts)
+
+
+def _turns(way: int | None, texts: Sequence[str], repair: Repair) -> int | None:
+    """Return the turns to the solution, with one more to look at the line before repairing it."""
+    if way != 2 or any(repair.buggy.strip() in text for text in texts):
+        return way
+    return 3

@@ -37,29 +37,28 @@ def click_link(scene: Scene) -> ToolCall:
     return click(scene.choose("link", scene.screen.all(where=lambda item: item.name == name)))
 
 
-_WIDGETS = {"text": "textbox", "textarea": "textbox"}
-
-
 def click_widget(scene: Scene) -> ToolCall:
     """Click a widget of a kind."""
     kind = scene.quoted[0]
-    return click(scene.choose("widget", scene.screen.all(_WIDGETS.get(kind, kind))))
+    fields = scene.screen.all("textbox", where=lambda item: item.is_multiline == (kind != "text"))
+    widgets = fields if kind.startswith("text") else scene.screen.all(kind)
+    return click(scene.choose("widget", widgets))
 
 
 def open_tab(scene: Scene) -> ToolCall:
     """Open the tab that the goal names."""
     (name,) = scene.said(r"Click on (.*)\.")
-    return click(scene.screen.named(name, "presentation"))
+    return click(scene.screen.named(name, "link"))
 
 
 def find_in_tabs(scene: Scene) -> ToolCall:
     """Look through tabs until the link is there."""
-    return _find_link(scene, scene.screen.all("presentation"), opened=0)
+    return _find_link(scene, scene.screen.all("link"), opened=0)
 
 
 def find_in_sections(scene: Scene) -> ToolCall:
     """Open sections until the link is there."""
-    sections = scene.screen.all("tab", where=lambda item: item.name or "Section" in item.rest)
+    sections = scene.screen.all("tab", where=lambda item: item.name.startswith("Section"))
     return _find_link(scene, sections, opened=None)
 
 
@@ -75,8 +74,8 @@ def _find_link(scene: Scene, places: list[Item], opened: int | None) -> ToolCall
     links = scene.screen.all("span", where=lambda item: item.name == name)
     if links:
         return click(scene.choose("link", links))
-    labels = [item.name or item.rest.strip() for item in places]
-    seen = {item.name or item.rest.strip() for item in scene.used}
+    labels = [item.name for item in places]
+    seen = {item.name for item in scene.used}
     closed = [label for index, label in enumerate(labels) if index != opened and label not in seen]
     if not closed:
         raise LostError("every part was opened")

@@ -1,16 +1,18 @@
 """Scripts for tasks done by writing into fields."""
 
+import functools
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from pivot_agents.miniwob.scene import Scene, Script, click, fill_in, press, use, write
 from pivot_agents.miniwob.screen import Item, LostError, Screen
+from pivot_agents.miniwob.widgets import pick_date
 from pivot_envs import ToolCall
 
 
 def _fill_only(scene: Scene, text: str) -> ToolCall:
     """Write into the only field that can be written into, then submit."""
-    field = scene.screen.first("textbox", where=lambda item: item.handle != "#to-copy")
+    field = scene.screen.first("textbox", where=lambda item: "#to-copy" not in item.marks)
     return fill_in(scene, [(field, text)], scene.screen.named("Submit"))
 
 
@@ -88,9 +90,9 @@ def _starts_search(item: Item) -> bool:
 def copy_text(scene: Scene) -> ToolCall:
     """Copy a text from one field into another, with the keys for it: it may end in a blank."""
     match = re.search(r"from the (\d+)", scene.goal)
-    sources = scene.screen.all("textbox", where=lambda item: item.handle != "#answer-input")
+    sources = scene.screen.all("textbox", where=lambda item: "#answer-input" not in item.marks)
     source = sources[int(match[1]) - 1 if match else 0]
-    target = scene.screen.first("textbox", where=lambda item: item.handle == "#answer-input")
+    target = scene.screen.first("textbox", where=lambda item: "#answer-input" in item.marks)
     if target.value:
         return use(scene, scene.screen.named("Submit"))
     keys = [step.call.arguments.get("key") for step in scene.steps if step.call.name == "press"]
@@ -146,53 +148,92 @@ def complete(scene: Scene) -> ToolCall:
     start, *ends = scene.quoted
     end = ends[0] if ends else ""
     field = scene.screen.first("textbox")
-    suggestions = _suggestions(scene.screen)
-    seen = suggestions.union(*(_suggestions(step.screen) for step in scene.steps))
-    fitting = sorted(text for text in seen if text.startswith(start) and text.endswith(end))
-    keys = [step.call.arguments.get("key") for step in scene.steps]
+
+    def fits(text: str) -> bool:
+        return text.startswith(start) and text.endswith(end)
+
+    return take_suggestion(scene, field, start, fits) or use(scene, scene.screen.named("Submit"))
+
+
+def take_suggestion(
+    scene: Scene, field: Item, start: str, fits: Callable[[str], bool]
+) -> ToolCall | None:
+    """Return a step towards a field with one of the suggestions that it makes, None if it is there.
+
+    Args:
+        scene: What is seen.
+        field: The field.
+        start: What brings the suggestions.
+        fits: Tells which suggestions are wanted.
+    """
+    shown = _suggestions(scene.screen)
+    seen = shown.union(*(_suggestions(step.screen) for step in scene.steps))
+    fitting = sorted(text for text in seen if fits(text))
     if field.value in fitting:
-        if not suggestions:
-            return use(scene, scene.screen.named("Submit"))
-        return press("Enter" if "ArrowDown" in keys else scene.choose("close", ("Escape", "Tab")))
+        if not shown:
+            return None
+        is_walking = scene.steps[-1].call.arguments.get("key") == "ArrowDown"
+        return press("Enter" if is_walking else scene.choose("close", ("Escape", "Tab")))
     if not fitting:
         call = write(scene, field, start)
         if call is None:
             raise LostError("no suggestion fits")
         return call
-    return _take(scene, field, scene.choose("suggestion", fitting))
-
-
-def _take(scene: Scene, field: Item, text: str) -> ToolCall:
-    """Take a suggestion: click it, walk down to it, or type it."""
-    entries = scene.screen.all(where=lambda item: item.name == text)
-    way = scene.choose("way", ("click", "keys", "type"))
-    if entries and way == "click":
-        return click(entries[0])
-    shown = [line for line in scene.screen.lines if text in line]
-    if way == "type" or not shown or len(_suggestions(scene.screen)) > _MOST_DOWNS:
-        return ToolCall("fill", {"ref": field.ref, "text": text})
-    return press("ArrowDown")
+    return _take(scene, field, scene.choose(f"suggestion for {start}", fitting))
 
 
 _MOST_DOWNS = 6
 
 
+def _take(scene: Scene, field: Item, text: str) -> ToolCall:
+    """Take a suggestion: click it, walk down to it, or type it."""
+    entries = scene.screen.all("div", "li", where=lambda item: item.name == text)
+    way = scene.choose("way", ("click", "keys", "type"))
+    if entries and way == "click":
+        return click(entries[0])
+    if way == "type" or not entries or len(_suggestions(scene.screen)) > _MOST_DOWNS:
+        return ToolCall("fill", {"ref": field.ref, "text": text})
+    return press("ArrowDown")
+
+
 def _suggestions(screen: Screen) -> set[str]:
-    """Return the entries of the list below the field."""
-    starts = [index for index, line in enumerate(screen.lines) if "] ul #ui-id" in line]
-    below = screen.lines[starts[0] + 1 :] if starts else ()
-    names = {re.sub(r"^(- ?)?(\[\d+\] \S+ ?)?", "", line).strip('" ') for line in below}
-    return {
-        name
-        for name in names
-        if name
-        and "results are available" not in name
-        and "result is available" not in name
-        and "[" not in name
-    }
+    """Return the entries of the list below a field."""
+    lists = [item.line for item in screen.all("ul") if "ui-id" in item.rest]
+    entries = screen.all("div", "li", where=lambda item: bool(lists) and item.line > lists[0])
+    return {item.name for item in entries if item.name}
+
+
+def book_flight(scene: Scene) -> ToolCall:
+    """Search for flights, then book the cheapest or the shortest."""
+    wish, start, end, date = scene.said(r"Book the (\w+) .* from: (.*) to: (.*) on (\d+/\d+/\d+)")
+    if not scene.screen.all("button", where=lambda item: item.name == "Search"):
+        return _book(scene, wish)
+    origin, target, day = scene.screen.all("textbox")
+    for field, text in scene.shuffled("fields", [(origin, start), (target, end)]):
+        call = take_suggestion(scene, field, text, functools.partial(_has, text))
+        if call is not None:
+            return call
+    return pick_date(scene, day, date) or use(scene, scene.screen.named("Search"))
+
+
+def _has(text: str, suggestion: str) -> bool:
+    return text in suggestion
+
+
+def _book(scene: Scene, wish: str) -> ToolCall:
+    prices = scene.screen.all(where=lambda item: "$" in item.name)
+    lengths = [
+        int(hours) * 60 + int(minutes)
+        for hours, minutes in re.findall(r"(\d+)h (\d+)m", scene.screen.text)
+    ]
+    costs = [int(re.sub(r"\D", "", item.name)) for item in prices]
+    values = costs if wish == "cheapest" else lengths
+    return click(prices[values.index(min(values))])
 
 
 SCRIPTS: Mapping[str, Script] = {
+    "book-flight": book_flight,
+    "book-flight-nodelay": book_flight,
     "copy-paste": copy_text,
     "copy-paste-2": copy_text,
     "enter-date": enter_date,

@@ -20,6 +20,15 @@ def find_word(scene: Scene) -> ToolCall:
     return _enter(scene, words[int(number) - 1].strip(".,"))
 
 
+def find_last_word(scene: Scene) -> ToolCall:
+    """Enter the last word of a text, after looking at its end."""
+    text, field = scene.screen.all("textbox")
+    if not scene.steps and scene.chance("scrolls", 0.5):
+        return ToolCall("scroll", {"ref": text.ref, "dy": 1000})
+    word = text.value.split()[-1].strip(".,")
+    return fill_in(scene, [(field, word)], scene.screen.named("Submit"))
+
+
 def _table(scene: Scene) -> dict[str, str]:
     rows = [line.split(" | ") for line in scene.screen.lines if line.count(" | ") == 1]
     return {name.strip(): text.strip() for name, text in rows}
@@ -127,10 +136,9 @@ def mark_parity(scene: Scene) -> ToolCall:
 
 def pick_card(scene: Scene) -> ToolCall:
     """Turn over the card with the greatest number, then submit."""
-    cards = scene.screen.all("div", where=lambda item: item.handle.startswith(".card"))
-    numbers = [int(card.rest.split()[-1]) for card in cards]
-    best = cards[numbers.index(max(numbers))]
-    if ".hidden" not in best.handle:
+    cards = scene.screen.all("div", where=lambda item: item.name.isdecimal())
+    best = max(cards, key=lambda card: int(card.name))
+    if scene.used and scene.used[-1].name == best.name:
         return submit(scene)
     if not scene.steps and scene.chance("looks at another first", 0.5):
         return click(scene.choose("card", cards))
@@ -206,6 +214,7 @@ SCRIPTS: Mapping[str, Script] = {
     "phone-book": look_up_contact,
     "read-table": read_table,
     "read-table-2": read_table_twice,
+    "scroll-text": find_last_word,
     "simple-algebra": solve_for_x,
     "simple-arithmetic": do_arithmetic,
     "text-transform": enter_letters,

@@ -127,7 +127,9 @@ def write(scene: Scene, item: Item, text: str) -> ToolCall | None:
     """Return a step towards a field that holds the text, None if it does."""
     if item.value == _shown(text):
         return None
-    way = scene.choose(f"way into {item.role} {item.handle} {item.before}", ("fill", "focus"))
+    way = scene.choose(
+        f"way into {item.role} {sorted(item.marks)} {item.before}", ("fill", "focus")
+    )
     if way == "fill" or "focused" in item.states:
         return ToolCall("fill", {"ref": item.ref, "text": text})
     fields = scene.screen.all("textbox")
@@ -142,7 +144,7 @@ def write(scene: Scene, item: Item, text: str) -> ToolCall | None:
 
 def _shown(text: str) -> str:
     text = re.sub(r"\s+", " ", text).strip()
-    return text if len(text) <= 200 else text[:199] + "…"
+    return text if len(text) <= 200 else f"{text[:100]} … {text[-100:]}"
 
 
 def fill_in(scene: Scene, fields: Sequence[tuple[Item, str]], button: Item) -> ToolCall:

@@ -10,7 +10,9 @@ _VALUE = re.compile(r'(?:^| )value=("(?:[^"\\]|\\.)*")')
 _OPTIONS = re.compile(r" options: (.*)")
 _HANDLE = re.compile(r"^ ([#.]\S+)")
 _PLACE = re.compile(r" at (-?\d+),(-?\d+) size (\d+)x(\d+)")
-_STATES = re.compile(r"(?<= )(checked|selected|expanded|pressed|disabled|readonly|focused)\b")
+_STATES = re.compile(
+    r"(?<= )(checked|selected|active|expanded|pressed|disabled|readonly|focused)\b"
+)
 _SHAPE = re.compile(
     r"(?:\[(\d+)\] )?\b(text|rect|circle|polygon|line)(?: (\"(?:[^\"\\]|\\.)*\"))?(?: [#.]\S+)?"
     r" fill=(\S+) at (-?\d+),(-?\d+) size (\d+)x(\d+)"
@@ -38,10 +40,10 @@ class Item:
     """Text before it on its line, or the line above if it begins its own."""
 
     @property
-    def handle(self) -> str:
-        """``#id`` or ``.class.names`` of an element without a name, else ``""``."""
+    def marks(self) -> frozenset[str]:
+        """``#id`` and ``.class`` of an element without a name."""
         match = _HANDLE.match(self.rest)
-        return match[1] if match else ""
+        return frozenset(re.findall(r"[#.][^#.]+", match[1])) if match else frozenset()
 
     @property
     def value(self) -> str:
@@ -60,6 +62,11 @@ class Item:
         """Such as ``checked``, ``focused``, ``disabled``."""
         said = _VALUE.sub("", _OPTIONS.sub("", self.rest))
         return frozenset(_STATES.findall(said))
+
+    @property
+    def is_multiline(self) -> bool:
+        """Whether it is a field for several lines of text."""
+        return " multiline" in _VALUE.sub("", self.rest)
 
     @property
     def colour(self) -> str:
@@ -111,7 +118,7 @@ class Screen:
 
     def _items_of(self, number: int) -> list[Item]:
         line = self.lines[number]
-        items = []
+        items: list[Item] = []
         end = 0
         for match in _ITEM.finditer(line):
             before = line[end : match.start()].strip(" |-#")

@@ -1,10 +1,11 @@
 """Scripts for tasks about colours, shapes and places in drawings."""
 
 import colorsys
+import re
 from collections.abc import Mapping
 
 from pivot_agents.miniwob.scene import Scene, Script, click, submit, use
-from pivot_agents.miniwob.screen import LostError, Shape
+from pivot_agents.miniwob.screen import Item, Shape
 from pivot_envs import ToolCall
 
 _COLOURS = {
@@ -45,7 +46,7 @@ def click_shades(scene: Scene) -> ToolCall:
     boxes = scene.screen.all("span", where=lambda item: _hue(item.colour) == _HUES[name])
     order = scene.shuffled("boxes", [box.ref for box in boxes])
     order = order if scene.chance("any order", 0.5) else sorted(order)
-    left = [box for box in boxes if ".selected" not in box.handle]
+    left = [box for box in boxes if ".selected" not in box.marks]
     return click(min(left, key=lambda box: order.index(box.ref))) if left else submit(scene)
 
 
@@ -101,18 +102,23 @@ def identify_shape(scene: Scene) -> ToolCall:
 
 
 def click_in_order(scene: Scene) -> ToolCall:
-    """Click numbers from the smallest to the greatest."""
-    done = {item.name for item in scene.used}
-    left = scene.screen.all("text", where=lambda item: item.name not in done)
-    if not left:
-        raise LostError("every number was clicked")
-    return click(min(left, key=lambda item: int(item.name)))
+    """Click numbers from the smallest to the greatest; after the first they are covered."""
+    start = scene.steps[0].screen if scene.steps else scene.screen
+    numbers = sorted(
+        (shape for shape in start.shapes if shape.kind == "text"), key=lambda shape: int(shape.text)
+    )
+    covers = [shape for shape in scene.screen.shapes if shape.kind == "rect"]
+    if not covers:
+        return click(scene.screen.named(numbers[0].text, "text"))
+    number = numbers[len(numbers) - len(covers)]
+    nearest = min(covers, key=lambda rect: abs(rect.x - number.x) + abs(rect.y - number.y))
+    return click(scene.screen.by_ref(nearest.ref))
 
 
 def click_coordinate(scene: Scene) -> ToolCall:
     """Click a point of a grid."""
     (place,) = scene.said(r"coordinate (\(.*\))")
-    return click(scene.screen.first("circle", where=lambda item: item.handle == f"#{place}"))
+    return click(scene.screen.first("circle", where=lambda item: f"#{place}" in item.marks))
 
 
 _WAYS = {"left": (-1, 0), "right": (1, 0), "up": (0, -1), "down": (0, 1)}
@@ -169,12 +175,58 @@ def drag_into_box(scene: Scene) -> ToolCall:
     return ToolCall("drag", {"from_ref": small.ref, "to_ref": large.ref})
 
 
-def click_centre(scene: Scene) -> ToolCall:
-    """Click the centre of a circle, then submit."""
-    shapes = [shape for shape in _shapes(scene) if shape.kind == "circle"]
-    if len(shapes) > 1:
+_CELLS = ("top", "center", "bottom"), ("left", "center", "right")
+_STEPS = {"left": -1, "right": 1, "up": -3, "down": 3}
+
+
+def drag_in_list(scene: Scene) -> ToolCall:
+    """Drag an item of a list to a place."""
+    name, where = scene.said(r"Drag (\w+) (.*)\.")
+    items = scene.screen.all("li")
+    start = [item.name for item in items].index(name)
+    if match := re.match(r"to the (\d+)", where):
+        end = int(match[1]) - 1
+    elif where.startswith("to the"):
+        end = 0 if where.endswith("top") else len(items) - 1
+    else:
+        end = start + (1 if where.startswith("down") else -1)
+    return _drag_item(scene, items[start], items[end], is_back=end < start)
+
+
+def _drag_item(scene: Scene, item: Item, target: Item, *, is_back: bool) -> ToolCall:
+    """Drag an item before or behind another: to its near or its far end."""
+    height = scene.choose("height", (1, 2, 3) if is_back else (16, 17, 18))
+    return ToolCall("drag", {"from_ref": item.ref, "to_ref": target.ref, "to_y": height})
+
+
+def drag_in_grid(scene: Scene) -> ToolCall:
+    """Drag an item of a grid to a place."""
+    name, where = scene.said(r"Drag (\w+) (.*)\.")
+    items = scene.screen.all("li")
+    start = [item.name for item in items].index(name)
+    if match := re.match(r"(\w+) by one", where):
+        end = start + _STEPS[match[1]]
+    else:
+        row, column, *_ = [*where.removeprefix("to the ").split(), "center"]
+        end = 3 * _CELLS[0].index(row) + _CELLS[1].index(column)
+    return ToolCall("drag", {"from_ref": items[start].ref, "to_ref": items[end].ref})
+
+
+def sort_numbers(scene: Scene) -> ToolCall:
+    """Sort a list by dragging, from its top or from its bottom, then submit."""
+    items = scene.screen.all("li")
+    numbers = [int(item.name) for item in items]
+    wanted = sorted(numbers)
+    wrong = [place for place, number in enumerate(numbers) if number != wanted[place]]
+    if not wrong:
         return submit(scene)
-    return click(scene.screen.first("drawing"), x=shapes[0].x, y=shapes[0].y)
+    if scene.chance("from the bottom", 0.4):
+        end = wrong[-1]
+        start = max(place for place in wrong if numbers[place] == wanted[end])
+        return _drag_item(scene, items[start], items[end], is_back=False)
+    end = wrong[0]
+    start = min(place for place in wrong if numbers[place] == wanted[end])
+    return _drag_item(scene, items[start], items[end], is_back=True)
 
 
 def draw_line(scene: Scene) -> ToolCall:
@@ -183,25 +235,28 @@ def draw_line(scene: Scene) -> ToolCall:
         return submit(scene)
     (way,) = scene.said(r"Draw a (\w+) line")
     dot = next(shape for shape in _shapes(scene) if shape.kind == "circle")
-    length = scene.choose("length", (20, 28)) * scene.choose("direction", (1, -1))
+    length = scene.choose("length", (28, 32, 36)) * scene.choose("direction", (1, -1))
     dx, dy = (length, 0) if way == "horizontal" else (0, length)
     drawing = scene.screen.first("drawing")
-    start = {"from_x": dot.x - dx // 2, "from_y": dot.y - dy // 2}
+    # Through the dot, but a little above and left of its centre: the page measures from there.
+    start = {"from_x": dot.x - 2 - dx // 2, "from_y": dot.y - 2 - dy // 2}
     return ToolCall("drag", {"from_ref": drawing.ref, "dx": dx, "dy": dy, **start})
 
 
 SCRIPTS: Mapping[str, Script] = {
     "ascending-numbers": click_in_order,
-    "circle-center": click_centre,
     "click-color": click_colour,
     "click-shades": click_shades,
     "click-shape": click_shape,
     "count-shape": count_shapes,
     "drag-box": drag_into_box,
     "drag-circle": drag_along,
+    "drag-items": drag_in_list,
+    "drag-items-grid": drag_in_grid,
     "drag-shapes": sort_shapes,
     "drag-shapes-2": sort_shapes,
     "drag-single-shape": drag_along,
+    "drag-sort-numbers": sort_numbers,
     "draw-line": draw_line,
     "grid-coordinate": click_coordinate,
     "identify-shape": identify_shape,

@@ -7,20 +7,10 @@ from pivot_agents.miniwob.scene import Scene, Script, click, fill_in, press, sub
 from pivot_agents.miniwob.screen import Item, LostError
 from pivot_envs import ToolCall
 
-_MONTHS = [
-    "January",
-    "February",
-    "March",
-    "April",
-    "May",
-    "June",
-    "July",
-    "August",
-    "September",
-    "October",
-    "November",
-    "December",
-]
+_MONTHS = (
+    *("January", "February", "March", "April", "May", "June"),
+    *("July", "August", "September", "October", "November", "December"),
+)
 _FAR = 8
 
 
@@ -32,7 +22,7 @@ def set_sliders(scene: Scene) -> ToolCall:
 
 def _slide(scene: Scene, wanted: list[int]) -> ToolCall | None:
     """Return a step towards the wanted numbers, None if the sliders show them."""
-    handles = scene.screen.all("span", where=lambda item: ".ui-slider-handle" in item.handle)
+    handles = scene.screen.all("span", where=lambda item: ".ui-slider-handle" in item.marks)
     for handle, number in zip(handles, wanted, strict=True):
         left = number - _shown(scene, handle)
         if left:
@@ -107,18 +97,17 @@ def fill_form_3(scene: Scene) -> ToolCall:
     if scene.screen.first("combobox").value == option:
         return click(scene.screen.named(name, "button"))
     entries = scene.screen.all("li", where=lambda item: item.name == option)
-    opener = scene.screen.first("div", where=lambda item: ".selectric" in item.handle)
-    return click(entries[0] if entries else opener)
+    return click(entries[0] if entries else scene.screen.named("▾"))
 
 
 def choose_date(scene: Scene) -> ToolCall:
     """Choose a day in a calendar that folds out, then submit."""
     (date,) = scene.said(r"(\d+/\d+/\d+)")
-    field = scene.screen.first("textbox", where=lambda item: item.handle == "#datepicker")
-    return _pick(scene, field, date) or submit(scene)
+    field = scene.screen.first("textbox", where=lambda item: "#datepicker" in item.marks)
+    return pick_date(scene, field, date) or submit(scene)
 
 
-def _pick(scene: Scene, field: Item, date: str) -> ToolCall | None:
+def pick_date(scene: Scene, field: Item, date: str) -> ToolCall | None:
     """Return a step towards a date (month/day/year) in a field, None if it is there."""
     if field.value == date:
         return None
@@ -165,9 +154,10 @@ def scroll_text(scene: Scene) -> ToolCall:
     """Scroll a text to its top or bottom, then submit."""
     (way,) = scene.said(r"to the (top|bottom)")
     if scene.count("scroll"):
-        return submit(scene)
+        # Tab would scroll the text back to its cursor.
+        return click(scene.screen.named("Submit"))
     text = scene.screen.first("textbox")
-    length = scene.choose("length", (1000, 1500, 2000, 3000))
+    length = scene.choose("length", (2000, 2500, 3000, 4000))
     return ToolCall("scroll", {"ref": text.ref, "dy": length if way == "bottom" else -length})
 
 
@@ -186,19 +176,52 @@ def sign(scene: Scene) -> ToolCall:
 def use_terminal(scene: Scene) -> ToolCall:
     """List the files, then remove one with the extension."""
     field = scene.screen.first("textbox")
-    match = re.search(r"extension (\.\w+)", scene.goal)
+    match = re.search(r"extension (\.\S+)", scene.goal)
     typed = [step.call.arguments.get("text") for step in scene.steps if step.call.name == "fill"]
     last = scene.steps[-1].call if scene.steps else None
     if last is not None and last.name == "fill":
         return press("Enter")
     if last is None and scene.chance("focus", 0.3):
-        return click(scene.screen.first("div", where=lambda item: item.handle == "#terminal"))
+        return click(scene.screen.first("div", where=lambda item: "#terminal" in item.marks))
     if "ls" not in typed:
         return ToolCall("fill", {"ref": field.ref, "text": "ls"})
     lines = scene.screen.lines
     files = lines[next(i for i, line in enumerate(lines) if line.endswith("$ ls")) + 1].split()
     fitting = [name for name in files if (name.endswith(match[1]) if match else "." not in name)]
     return ToolCall("fill", {"ref": field.ref, "text": f"rm {scene.choose('file', fitting)}"})
+
+
+def resize(scene: Scene) -> ToolCall:
+    """Drag an edge of a field, then submit."""
+    if scene.count("drag"):
+        return submit(scene)
+    side, size = scene.said(r"the (height|width) is (larger|smaller)")
+    edge = ".ui-resizable-e" if side == "width" else ".ui-resizable-s"
+    handle = scene.screen.first(where=lambda item: edge in item.marks)
+    length = scene.choose("length", (10, 15, 20, 25)) * (1 if size == "larger" else -1)
+    way = {"dx": length, "dy": 0} if side == "width" else {"dx": 0, "dy": length}
+    return ToolCall("drag", {"from_ref": handle.ref, **way})
+
+
+def create_event(scene: Scene) -> ToolCall:
+    """Mark the time of an event in a calendar, name it, and create it."""
+    length, unit, name = scene.said(r"Create a ([\d.]+) ?(\w+) event named \"(\w+)\"")
+    first, last = (_half_hour(time) for time in scene.said(r"between (\w+) and (\w+)"))
+    fields = scene.screen.all("textbox")
+    if fields:
+        return fill_in(scene, [(fields[0], name)], scene.screen.named("Create"))
+    halves = round(float(length) * (2 if unit.startswith("h") else 1 / 30))
+    starts = scene.shuffled("starts", range(first, last - halves + 1))
+    # Where another event lies, nothing can be marked: the next place is tried.
+    start = starts[scene.count("drag") % len(starts)]
+    cells = {mark: item for item in scene.screen.all("div") for mark in item.marks}
+    begin, end = cells[f"#hh-{start}"], cells[f"#hh-{start + halves - 1}"]
+    return ToolCall("drag", {"from_ref": begin.ref, "to_ref": end.ref, "to_y": 12})
+
+
+def _half_hour(time: str) -> int:
+    hour, is_afternoon = int(time[:-2]) % 12, time.endswith("PM")
+    return 2 * hour + 24 * is_afternoon
 
 
 SCRIPTS: Mapping[str, Script] = {
@@ -208,9 +231,11 @@ SCRIPTS: Mapping[str, Script] = {
     "choose-date-medium": choose_date,
     "choose-date-nodelay": choose_date,
     "click-menu": walk_menu,
+    "daily-calendar": create_event,
     "form-sequence": fill_form_1,
     "form-sequence-2": fill_form_2,
     "form-sequence-3": fill_form_3,
+    "resize-textarea": resize,
     "scroll-text-2": scroll_text,
     "sign-agreement": sign,
     "terminal": use_terminal,

@@ -2,6 +2,7 @@
 
 import re
 
+from pivot_envs.sandbox.base import CommandResult
 from pivot_envs.sandbox.pytest_command import pytest_words
 
 _DURATION = re.compile(
@@ -40,3 +41,10 @@ def output_facts(command: str, output: str, exit_code: int | None) -> frozenset[
     lines = {f"output: {line}" for line in output.splitlines()}
     is_test_run = bool(counts) and bool(pytest_words(command))
     return frozenset({f"exit code {exit_code}"} | (counts if is_test_run else lines))
+
+
+def exit_line(result: CommandResult, timeout_s: float) -> str:
+    """Return the line by which the agent is told how its command ended."""
+    if result.timed_out:
+        return f"[timed out after {timeout_s:g} s; all its processes were killed]"
+    return f"[exit code {result.exit_code}]"

@@ -15,7 +15,7 @@ import zstandard
 from pydantic import TypeAdapter, ValidationError
 
 from pivot_envs.coding.diff import parse_diff
-from pivot_envs.coding.gold import Bug, Patch
+from pivot_envs.coding.gold import Bug, BugPatch, Patch
 from pivot_envs.coding.task import CodingTask, as_json, leaves_workspace
 from pivot_envs.errors import TaskError
 
@@ -172,7 +172,7 @@ def _paths(place: str, task: CodingTask) -> Iterator[tuple[str, str]]:
     if isinstance(task.gold, Bug):
         for index, mutation in enumerate(task.gold.mutations):
             yield f"gold.mutations.{index}.path", mutation.path
-    if isinstance(task.gold, Patch):
+    if isinstance(task.gold, BugPatch | Patch):
         diffs["gold.diff"] = task.gold.diff
     for name, diff in diffs.items():
         try:

@@ -30,6 +30,7 @@ class Driver:
         """
         self._pid = os.getpid()
         self._loop = asyncio.new_event_loop()
+        self._loop.set_exception_handler(_report_unexpected)
         self._chromes: dict[str | None, Chrome] = {}
         self._launching = asyncio.Lock()
         self._is_closed = False
@@ -147,6 +148,12 @@ class Driver:
             task.cancel()
         await asyncio.wait(tasks, timeout=2.0) if tasks else None
         self._loop.stop()
+
+
+def _report_unexpected(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Report what goes wrong on the loop, but for what a killed browser leaves unanswered."""
+    if "never retrieved" not in context["message"]:
+        loop.default_exception_handler(context)
 
 
 async def _quiet(work: Any) -> None:

@@ -56,6 +56,7 @@ class LivePage:
         """Wrap an open page; see ``open``."""
         self.page = page
         self.cdp = cdp
+        self.pointer: tuple[float, float] | None = None
         self._chrome = chrome
         self._profile = profile
         self._frame_id = ""
@@ -166,12 +167,15 @@ class LivePage:
         error = raw["error"] if raw is not None else None
         for _ in range(_MOST_ROUNDS):
             if self._requested or self._loading:
-                await self._follow_navigation()
+                if not await self._follow_navigation() and raw is not None:
+                    continue  # it was refused, and what was read stands
             elif raw is not None and raw["pending"]:
                 waited = True
                 await self._follow_requests()
             elif raw is not None:
                 break
+            if raw is not None:
+                self._notes += raw["notes"]
             raw = await self._call_or_leave(f"__pivot.look({longest}, {script(probe)})")
         if raw is None:
             raise BrowserError("the page opens one document after another without end")
@@ -179,7 +183,7 @@ class LivePage:
 
     def _report(self, raw: Mapping[str, Any], error: str | None, waited: bool) -> Report:
         navigated, self._has_moved = self._has_moved, False
-        notes, self._notes = self._notes[:_MOST_NOTES], []
+        notes, self._notes = [*self._notes, *raw["notes"]][: _MOST_NOTES + 1], []
         text = "\n".join(part for part in (raw["text"], *notes) if part)
         return Report(
             error, text, raw["title"], raw["url"], raw["probe"], raw["stored"], navigated, waited
@@ -197,14 +201,15 @@ class LivePage:
             return None
         return dict(value)
 
-    async def _follow_navigation(self) -> None:
-        """Wait until the document that was asked for is there, or was refused."""
+    async def _follow_navigation(self) -> bool:
+        """Wait until the document that was asked for is there; tell whether it came."""
         if not self._loading and not await self._wait(lambda: self._loading, _BEGIN_S):
             self._requested = False
-            return
+            return self._has_moved
         self._requested = False
         self._chrome.pages += 1
         await self._wait_for_load(self.page.url)
+        return True
 
     async def _follow_requests(self) -> None:
         """Wait for the answers that the page has asked a server for."""

@@ -25,6 +25,12 @@ async def act_trusted(
         return await live.turn(action, longest, probe)
     if refusal is None:
         await _INPUTS[name](live, arguments, places)
+        live.pointer = (places[-1][0], places[-1][1]) if places else live.pointer
+        if live.pointer is not None:
+            # The engine tells an element that has come under the resting pointer when it finds the
+            # time; telling it now makes that part of the turn.
+            await live.call("__pivot.settle()")
+            await live.page.mouse.move(*live.pointer)
     return await live.look(longest, probe, refusal)
 
 

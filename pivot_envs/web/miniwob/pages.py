@@ -35,8 +35,9 @@ _SOURCE = re.compile(r"""(["'])(\.\./[\w./-]+\.(?:png|gif|jpg))\1""")
 # '../folder/' + name + '.png'
 _BUILT = re.compile(r"""'(\.\./[\w./-]+/)'\s*\+\s*([^;,()]+?)\s*\+\s*'(\.png|\.gif|\.jpg)'""")
 _HIDDEN = (
-    '<meta charset="utf-8"><style>#reward-display, #click-canvas, #sync-task-cover, #query '
-    "{display: none !important}</style>"
+    '<meta charset="utf-8"><style>#reward-display, #click-canvas, #sync-task-cover '
+    # The task's words keep their place: scripts count pixels from below them.
+    "{display: none !important} #query {visibility: hidden !important}</style>"
 )
 
 

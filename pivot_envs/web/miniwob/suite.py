@@ -15,6 +15,8 @@ _SCRIPT = """
 (() => {
   Math.seedrandom(%d);
   core.EPISODE_MAX_TIME = 1000000;
+  // The task is told once, not with every page.
+  document.getElementById('query').setAttribute('aria-hidden', 'true');
   document.body.removeEventListener('click', core.canvasDrawClick);
   core.startEpisodeReal();
   core.clearTimer();

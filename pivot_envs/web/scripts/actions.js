@@ -88,8 +88,11 @@
     mouse(element, 'mousemove', place);
   };
 
+  const isEditor = (element) =>
+    element.isContentEditable && !element.parentElement?.isContentEditable;
+
   const focusable = (element) =>
-    ancestors(element).find((each) => each.tabIndex >= 0 && !each.disabled);
+    ancestors(element).find((each) => (each.tabIndex >= 0 || isEditor(each)) && !each.disabled);
 
   const down = (place) => {
     buttons = 1;

@@ -8,6 +8,12 @@
     ArrowRight: 39, ArrowDown: 40, Home: 36, End: 35, PageUp: 33, PageDown: 34,
     Shift: 16, Control: 17, Alt: 18, Meta: 91,
   };
+  // Signs have the key code of the key that they are on, on a keyboard for American English.
+  const SIGNS = [
+    [186, ';:'], [187, '=+'], [188, ',<'], [189, '-_'], [190, '.>'], [191, '/?'], [192, '`~'],
+    [219, '[{'], [220, '\\|'], [221, ']}'], [222, '\'"'],
+  ];
+  const DIGIT_SIGNS = ')!@#$%^&*(';
   const NAMES = { Space: ' ', Esc: 'Escape', Del: 'Delete', Return: 'Enter', Ctrl: 'Control' };
   const MODIFIERS = { Control: 'ctrlKey', Shift: 'shiftKey', Alt: 'altKey', Meta: 'metaKey' };
   let clipboard = '';
@@ -19,10 +25,16 @@
   const isWritable = (element) =>
     (isText(element) && !element.readOnly && !element.disabled) || element.isContentEditable;
 
+  const codeOf = (key) => {
+    if (CODES[key]) return CODES[key];
+    if (/^[a-z0-9]$/i.test(key)) return key.toUpperCase().charCodeAt(0);
+    if (key.length !== 1) return 0;
+    if (DIGIT_SIGNS.includes(key)) return 48 + DIGIT_SIGNS.indexOf(key);
+    return SIGNS.find(([, signs]) => signs.includes(key))?.[0] || 0;
+  };
+
   const send = (element, type, key, modifiers) => {
-    const isLetter = key.length === 1;
-    const code = CODES[key] || (isLetter ? key.toUpperCase().charCodeAt(0) : 0);
-    const number = type === 'keypress' ? (isLetter ? key.charCodeAt(0) : code) : code;
+    const number = type === 'keypress' && key.length === 1 ? key.charCodeAt(0) : codeOf(key);
     const event = new KeyboardEvent(type, {
       key, bubbles: true, cancelable: true, composed: true, keyCode: number, which: number,
       charCode: type === 'keypress' ? number : 0, ...modifiers,

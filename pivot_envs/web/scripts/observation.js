@@ -22,6 +22,9 @@
     ('button link checkbox radio switch tab menuitem menuitemcheckbox menuitemradio option ' +
       'textbox searchbox combobox slider spinbutton treeitem gridcell').split(' '),
   );
+  // Classes by which pages show a state that they do not declare.
+  const STATE_CLASSES = ['selected', 'active', 'checked', 'current'];
+  const MOST_CLASSES = 3;
   const STATES = ['checked', 'selected', 'expanded', 'pressed'];
 
   const clean = (text, longest) => {
@@ -45,6 +48,9 @@
     return ROLES[tag] || (element.isContentEditable ? 'textbox' : tag.toLowerCase());
   };
 
+  // jQuery UI's marks of what can be dragged or chosen; its handlers are those of the container.
+  const JQUERY_UI = /\bui-(sortable-handle|draggable-handle|resizable-(e|s|se)|menu-item-wrapper)\b/;
+
   const isUsable = (element) => {
     switch (element.tagName) {
       case 'INPUT': return element.type !== 'hidden';
@@ -56,8 +62,7 @@
     if (WIDGETS.has(element.getAttribute('role'))) return true;
     if (element.isContentEditable && !element.parentElement?.isContentEditable) return true;
     if (element.draggable && element.tagName !== 'IMG' && element.tagName !== 'A') return true;
-    // jQuery UI's marks of what can be dragged.
-    if (/\bui-(sortable|draggable)-handle\b/.test(element.getAttribute('class'))) return true;
+    if (JQUERY_UI.test(element.getAttribute('class'))) return true;
     return pivot.hasHandler(element) || element.tabIndex >= 0;
   };
 
@@ -103,8 +108,10 @@
   };
 
   const handleOf = (element) => {
-    const style = element.getAttribute('class');
-    return element.id ? '#' + element.id : style ? '.' + style.trim().split(/\s+/)[0] : '';
+    const classes = [...element.classList];
+    const own = classes.filter((name) => !name.startsWith('ui-')).slice(0, MOST_CLASSES);
+    const shown = own.length || element.id ? own : classes.slice(0, 2);
+    return (element.id ? '#' + element.id : '') + shown.map((name) => '.' + name).join('');
   };
 
   const hex = (colour) => {
@@ -151,6 +158,8 @@
     else
       for (const state of STATES)
         if (element.getAttribute('aria-' + state) === 'true') push(state);
+    if (name) for (const state of STATE_CLASSES) if (element.classList.contains(state)) push(state);
+    if (element.tagName === 'TEXTAREA') push('multiline');
     if (element.tagName === 'SUMMARY' && element.parentElement?.open) push('expanded');
     if (element.type === 'range') push(`min=${element.min || 0} max=${element.max || 100}`);
     if (element.disabled || element.getAttribute('aria-disabled') === 'true') push('disabled');
@@ -284,8 +293,6 @@
     pivot.refs = walk.refs;
     const shown = clip(walk.lines, longest);
     if (walk.nodes > MOST_NODES) shown.push('[the page has more elements than can be shown]');
-    shown.push(...pivot.notes);
-    pivot.notes = [];
     return shown.join('\n');
   };
 })();

@@ -13,8 +13,15 @@
     return null;
   };
 
+  const drain = () => {
+    const { notes } = pivot;
+    pivot.notes = [];
+    return notes;
+  };
+
   const report = (error, longest, probe) => ({
     error,
+    notes: drain(),
     text: pivot.observe(longest),
     title: document.title,
     url: location.href,

@@ -2,6 +2,7 @@
 
 import sqlite3
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -111,7 +112,7 @@ class SitesSuite(Suite):
 
     def digest(self) -> str:
         """Return a digest of all rows of the database."""
-        return content_digest(open_database(self._process.save()))
+        return _digest(self._process.save())
 
     def close(self) -> None:
         """End the server."""
@@ -131,8 +132,9 @@ class SitesSuite(Suite):
     def _judge(self, answer: str | None) -> Verdict:
         instance = self._running()
         after = self._process.save()
-        outcome = Outcome(open_database(instance.content), open_database(after), answer or None)
-        return Verdict(1.0 if instance.task.accepts(outcome) else 0.0, terminated=True)
+        with closing(open_database(instance.content)) as old, closing(open_database(after)) as new:
+            is_solved = instance.task.accepts(Outcome(old, new, answer or None))
+        return Verdict(1.0 if is_solved else 0.0, terminated=True)
 
     def _running(self) -> Instance:
         assert self._instance is not None, "begin or load comes first"
@@ -151,6 +153,13 @@ def make_instance(template: str, seed: int) -> Instance:
     task = _SITES[site].TEMPLATES[name](world, Draw(f"{template}#{seed}"))
     token = "" if task.user_id is None else open_session(world, task.user_id)
     return Instance(site, task, world.serialize(), token)
+
+
+# Most actions change nothing, and reading all rows takes milliseconds.
+@lru_cache(maxsize=8)
+def _digest(content: bytes) -> str:
+    with closing(open_database(content)) as database:
+        return content_digest(database)
 
 
 @lru_cache(maxsize=len(_SITES) * WORLDS)

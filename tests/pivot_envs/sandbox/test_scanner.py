@@ -6,7 +6,7 @@ import os
 import shutil
 import stat
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -176,6 +176,10 @@ class WatchedTree(RuleBasedStateMachine):
         self.scan()
         self.write_through_a_name_that_goes_again(folder, name, to, new, keep)
         self.scan()
+        if self.open:
+            os.pwrite(self.open[-1], self.content(), 0)
+            os.close(self.open.pop())
+            self.scan()
 
     @rule()
     def scan(self) -> None:
@@ -189,6 +193,38 @@ class WatchedTree(RuleBasedStateMachine):
         paths = told.keys() | found.entries.keys()
         changed = {path for path in paths if told.get(path) != found.entries.get(path)}
         assert self.scanner.touched is None or changed <= self.scanner.touched
+
+
+@pytest.fixture
+def tree() -> Iterator[WatchedTree]:
+    machine = WatchedTree()
+    yield machine
+    machine.teardown()
+
+
+@pytest.mark.parametrize("is_open_at_a_scan", [False, True])
+def test_a_write_through_a_name_that_is_gone_is_seen(
+    tree: WatchedTree, is_open_at_a_scan: bool
+) -> None:
+    tree.link("", "a", "d", "c")
+    tree.write_and_keep_open("d", "c")
+    tree.unlink("d", "c")
+    if is_open_at_a_scan:
+        tree.scan()
+        tree.write_what_is_open(0)
+    tree.close(0)
+    tree.scan()
+
+
+def test_a_write_through_a_mapping_is_seen(tree: WatchedTree) -> None:
+    tree.write_and_keep_open("d", "a")
+    tree.map_what_is_open(0)
+    tree.close(0)
+    for _ in range(3):
+        tree.scan()
+        tree.write_what_is_mapped(0)
+    tree.unmap(0)
+    tree.scan()
 
 
 def run(examples: int, steps: int) -> None:

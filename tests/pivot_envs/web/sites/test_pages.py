@@ -1,7 +1,9 @@
 """The sites' pages, without a browser."""
 
+import functools
 import hashlib
 import re
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
@@ -10,11 +12,12 @@ import pytest
 
 pytest.importorskip("flask", reason="the sites need Flask: pip install 'pivotrl-envs[web]'")
 
+from flask import Flask
 from flask.testing import FlaskClient
 
 from pivot_envs.web.sites import mail, shop, tracker
 from pivot_envs.web.sites.app import SITE_NAMES, make_app
-from pivot_envs.web.sites.database import open_session, rows, value
+from pivot_envs.web.sites.database import open_database, open_session, rows, value
 
 WORLDS = {"shop": shop.make_world, "tracker": tracker.make_world, "mail": mail.make_world}
 PATHS = {
@@ -34,13 +37,27 @@ PATHS = {
 Visit = Callable[..., FlaskClient]
 
 
+@functools.cache
+def site_app(site: str) -> tuple[Flask, sqlite3.Connection]:
+    """Return a site's application and the database that it works on."""
+    database = open_database()
+    return make_app(site, database), database
+
+
+@functools.cache
+def world_bytes(site: str, seed: int) -> bytes:
+    """Return a new database of a site."""
+    return WORLDS[site](seed).serialize()
+
+
 @pytest.fixture
 def visit() -> Visit:
     """Return a function that opens a site, signed in as a user or not."""
 
     def open_site(site: str, user_id: int | None = 1, seed: int = 3) -> FlaskClient:
-        world = WORLDS[site](seed)
-        client = make_app(site, world).test_client()
+        app, world = site_app(site)
+        world.deserialize(world_bytes(site, seed))
+        client = app.test_client()
         client.world = world
         if user_id is not None:
             client.set_cookie("session", open_session(world, user_id))

@@ -1,4 +1,5 @@
 import functools
+import http.client
 import os
 import signal
 import subprocess
@@ -20,7 +21,8 @@ from pivot_envs.store import SnapshotStore
 from pivot_envs.testing import check_pivot_env
 from pivot_envs.web.env import WebEnv
 from pivot_envs.web.sites.process import SiteProcess
-from pivot_envs.web.sites.suite import TEMPLATES, WORLDS, make_instance
+from pivot_envs.web.sites.suite import TEMPLATES, WORLDS, SitesSuite, make_instance
+from pivot_envs.web.suite import PageState
 
 Make = Callable[..., WebEnv]
 Call = Callable[..., str]
@@ -194,3 +196,28 @@ def test_a_server_that_was_killed_says_so_and_starts_again() -> None:
         assert process.save() == content
     finally:
         process.close()
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(1800)
+def test_a_server_does_not_grow_over_2000_episodes() -> None:
+    suite = SitesSuite()
+    sizes = []
+    try:
+        for episode in range(2000):
+            template = TEMPLATES[episode % len(TEMPLATES)]
+            start = suite.begin(template, episode % 64)
+            connection = http.client.HTTPConnection(*start.server)
+            for path in ("", "search?q=a", "products?q=a", "login"):
+                connection.request("GET", f"{start.url}{path}")
+                connection.getresponse().read()
+            connection.close()
+            suite.grade(PageState("", "", ""), "")
+            if episode in (500, 1999):
+                server = psutil.Process(suite.process.pid)
+                sizes.append((server.memory_info().rss, server.num_fds(), server.num_threads()))
+    finally:
+        suite.close()
+    (early, *early_counts), (late, *late_counts) = sizes
+    assert late - early < 4 * 2**20
+    assert max(b - a for a, b in zip(early_counts, late_counts, strict=True)) <= 2
