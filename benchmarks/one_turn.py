@@ -1,21 +1,21 @@
-"""OneTurnEnv, a question and a rewarded answer: what a trainer does beside its environments."""
+"""OneTurnEnv, a question and an answer: what a trainer does beside its environments."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import gymnasium as gym
 
+from pivot_agents.policy import Policy
+from pivot_agents.pool import EnvPool, Start
+from pivot_agents.rollout import rollout
 from pivot_envs import Message
 from pivot_envs.spaces import UnicodeText
-
-
-def reward(text: str) -> float:
-    """Return 1 for a text of odd length: nearly every group is mixed, so that no work is saved."""
-    return float(len(text) % 2)
+from pivot_envs.trajectory import Trajectory
 
 
 class OneTurnEnv(gym.Env[str, str]):
-    """Asks one of the given texts and rewards the answer; the seed of the reset chooses."""
+    """Asks one of the given texts; the seed of the reset chooses it. Nothing is paid."""
 
     action_space = UnicodeText()
     observation_space = UnicodeText()
@@ -36,6 +36,16 @@ class OneTurnEnv(gym.Env[str, str]):
         return prompt, {"task_id": "", "infra_error": None}
 
     def step(self, action: str) -> tuple[str, float, bool, bool, dict[str, Any]]:
-        """Reward the answer and end."""
+        """End."""
         info = {"infra_error": None, "action_error": None, "is_success": False}
-        return "", reward(action), True, False, info
+        return "", 0.0, True, False, info
+
+
+def roll_out_alternating(
+    pool: EnvPool, policy: Policy, starts: Sequence[Start], **settings: Any
+) -> list[Trajectory]:
+    """Run the episodes and pay 0 and 1 in turns: every group is mixed, so that none is left out."""
+    return [
+        replace(one, transitions=(replace(one.transitions[0], reward=float(place % 2)),))
+        for place, one in enumerate(rollout(pool, policy, starts, **settings))
+    ]

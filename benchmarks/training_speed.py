@@ -10,7 +10,7 @@ import os
 import statistics
 import tempfile
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +19,12 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.generation_speed import measure_generation, measure_packing
-from benchmarks.one_turn import OneTurnEnv
+from benchmarks.generation_speed import (
+    COMPLETION_TOKENS,
+    measure_generation,
+    measure_packing,
+)
+from benchmarks.one_turn import OneTurnEnv, roll_out_alternating
 from benchmarks.run_directory import surroundings
 from benchmarks.side_by_side import Comparison, Times
 from benchmarks.trl_trainer import TakeTurns, grpo_settings, trl_trainer
@@ -34,7 +38,6 @@ from pivot_envs.coding.task_file import default_tasks_path, read_tasks
 from pivot_envs.errors import PivotError
 
 LEARNING_RATE = 1e-5
-"""Small, so that both policies stay what they were and go on to sample texts of like lengths."""
 KL_COEF = 0.05
 
 
@@ -63,6 +66,8 @@ class Arguments:
 def measure_step(policy: LLMPolicy, prompts: Sequence[str], samples: int, steps: int) -> Comparison:
     """Compare training steps on the same prompts: sampling, rewards, KL to the base, update.
 
+    Completions are of one length and every group is mixed, so that both sides do the same work.
+
     Raises:
         ModuleNotFoundError: TRL is not installed.
     """
@@ -77,7 +82,10 @@ def measure_step(policy: LLMPolicy, prompts: Sequence[str], samples: int, steps:
     seen: list[StepMetrics] = []
     make_env = functools.partial(OneTurnEnv, prompts)
     with EnvPool(make_env, 64) as pool, tempfile.TemporaryDirectory() as folder:
-        own = PolicyGradientTrainer(policy.with_adapter(), pool, config).train()
+        student = policy.with_adapter()
+        # All completions are as long as they may be, as they are on the other side.
+        student.sampling = replace(student.sampling, end_id=-1)
+        own = PolicyGradientTrainer(student, pool, config, roll_out=roll_out_alternating).train()
 
         def step() -> None:
             with ours.measured():
@@ -150,7 +158,7 @@ def main(arguments: Arguments) -> None:
     torch.set_num_threads(arguments.threads)
     steps = arguments.steps
     try:
-        policy = LLMPolicy.load(arguments.model, max_new_tokens=64)
+        policy = LLMPolicy.load(arguments.model, max_new_tokens=COMPLETION_TOKENS)
         policy.model.requires_grad_(False)
         texts = draw_prompts(policy, arguments.pivots, arguments.prompt_tokens)
         ids = [_ids(policy, text) for text in texts]

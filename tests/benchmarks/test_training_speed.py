@@ -55,4 +55,6 @@ def test_prompts_are_as_long_as_asked_and_differ(policy):
 def test_a_step_of_ours_and_one_of_trl_see_the_same_rewards(policy):
     comparison = measure_step(policy, ["one", "another"], samples=2, steps=1)
     assert len(comparison.ours.wall_s) == len(comparison.other.wall_s) == 1
-    assert set(comparison.facts["mean_reward"]) == {"ours", "TRL"}
+    assert comparison.facts["mean_reward"] == {"ours": 0.5, "TRL": 0.5}
+    assert comparison.facts["mean_completion_tokens"] == {"ours": 6, "TRL": 6}
+    assert comparison.facts["zero_variance_share"] == 0
