@@ -4,6 +4,7 @@ import contextlib
 import io
 import logging
 import os
+import re
 import select
 import time
 import weakref
@@ -36,6 +37,12 @@ _AGENT_BYTES = 256 * 1024 * 1024
 """For the agent, on top of what commands may use: contents pass through its memory."""
 
 _NO_LIMIT = 1 << 20
+
+_INSTANCE_IMAGE = re.compile(r"(^|/)(sweb\.eval|swesmith)\.")
+"""Names of images that SWE-bench, SWE-Gym and SWE-smith make of their instances."""
+_CHECKOUT = "/testbed"
+_INSTANCE_PATH = "/opt/miniconda3/envs/testbed/bin"
+"""Programs of the instance's own environment, which such an image's shells activate."""
 
 # The agent arrives on stdin: four bytes of length and a zip archive that commands cannot read.
 _BOOTSTRAP = """
@@ -120,6 +127,9 @@ def _create(engine: Any, image: str, limits: Limits) -> str:
         "/tmp": f"mode=1777,{ids},size={memory // 4},nr_inodes=200000",
         "/run": "mode=755,size=64m",
     }
+    if _INSTANCE_IMAGE.search(image):
+        # Its own checkout may hold what came after the instance's commit.
+        rooms[_CHECKOUT] = "mode=755,size=4k"
     host = engine.create_host_config(
         network_mode=limits.network,
         cap_drop=["ALL"],
@@ -166,7 +176,10 @@ def _image_environment(engine: Any, image: str) -> dict[str, str]:
             f"python -m pivot_envs.sandbox build-image {image}"
         ) from error
     pairs = (item.partition("=") for item in found["Config"].get("Env") or ())
-    return {name: value for name, _, value in pairs}
+    environment = {name: value for name, _, value in pairs}
+    if _INSTANCE_IMAGE.search(image):
+        environment["PATH"] = f"{_INSTANCE_PATH}:{environment.get('PATH', os.defpath)}"
+    return environment
 
 
 def _configuration(limits: Limits, image_environment: Mapping[str, str]) -> dict[str, Any]:

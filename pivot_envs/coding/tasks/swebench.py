@@ -82,7 +82,7 @@ class SweBench:
                 objects.check(instance)
                 image = images.get(instance.instance_id)
                 has_src = objects.has(instance, _SRC)
-                options = _IN_SRC if has_src and image is None else ()
+                options = _IN_SRC if has_src else ()
                 tasks.append(make_task(instance, Environment(image=image, options=options)))
             except FieldError as error:
                 place = found.places[instance.instance_id]
