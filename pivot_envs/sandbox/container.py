@@ -172,14 +172,19 @@ def _image_environment(engine: Any, image: str) -> dict[str, str]:
         if not isinstance(error.__cause__, docker.errors.ImageNotFound):
             raise
         raise SandboxUnavailableError(
-            f"the Docker engine has no image {image!r}; build one from this machine's Python: "
-            f"python -m pivot_envs.sandbox build-image {image}"
+            f"the Docker engine has no image {image!r}; {_how_to_have(image)}"
         ) from error
     pairs = (item.partition("=") for item in found["Config"].get("Env") or ())
     environment = {name: value for name, _, value in pairs}
     if _INSTANCE_IMAGE.search(image):
         environment["PATH"] = f"{_INSTANCE_PATH}:{environment.get('PATH', os.defpath)}"
     return environment
+
+
+def _how_to_have(image: str) -> str:
+    if _INSTANCE_IMAGE.search(image):
+        return f"fetch it with docker pull {image}, or name another one with image="
+    return f"build one from this machine's Python: python -m pivot_envs.sandbox build-image {image}"
 
 
 def _configuration(limits: Limits, image_environment: Mapping[str, str]) -> dict[str, Any]:

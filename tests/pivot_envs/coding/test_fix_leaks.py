@@ -24,6 +24,7 @@ SCANNER = Path(__file__).parent / "programs" / "leaks.py"
 SEEN = ("/workspace", "/tmp", "/run", "/home", "/root", "/etc")
 """Where a task could leave something; the machine's own folders are searched by the slow tests."""
 SHORTEST = 12
+LATER = ("stashed-away-work", "the-annotated-release", "the-telling-note")
 
 
 def telling_lines(task: CodingTask, workspace: Workspace) -> list[str]:
@@ -143,7 +144,7 @@ def test_a_repository_shows_neither_fix_nor_later_history(
     env = make_env(tasks=f"swebench:{rows}", sandbox=sandbox, image=image)
     try:
         env.reset(seed=0)
-        lines = [*telling_lines(env.task, env._workspace()), "stashed", "a release", "a note"]
+        lines = [*telling_lines(env.task, env._workspace()), *LATER]
         assert "assert one() == 1, 'hidden'" in lines
         found = scan(env, lines, ["/"] if sandbox == "docker" else SEEN)
         # The scanner does look into the repository: what was there before, it finds.

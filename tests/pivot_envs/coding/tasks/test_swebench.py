@@ -194,6 +194,17 @@ def test_an_episode_uses_the_instances_own_image(rows: Path, docker_image: str) 
     assert reward == 1.0
 
 
+@pytest.mark.docker
+@pytest.mark.usefixtures("docker_image")
+def test_an_absent_image_is_named(rows: Path, instance: Instance) -> None:
+    image = "swesmith.x86_64.owner_1776_tiny.0123"
+    write_instances(rows, [replace(instance, image=image)])
+    env = gym.make("pivot/Coding-v0", tasks=f"swebench:{rows}", sandbox="docker")
+    with pytest.raises(SandboxUnavailableError, match=f"no image '{image}'; .* docker pull"):
+        env.reset(seed=0)
+    env.close()
+
+
 def test_what_is_not_there_is_named_and_the_rest_loads(rows: Path, instance: Instance) -> None:
     broken = [
         replace(instance, instance_id="no-repo", repo="owner/huge"),
