@@ -117,7 +117,9 @@ def run_graded(
     limit_s = timeout_s if environment.timeout_s is None else environment.timeout_s
     named = task.named_tests()
     tests = tuple(dict.fromkeys(map(_runnable, named)))
-    report = sandbox.run_tests(tests, timeout_s=limit_s, options=environment.options)
+    # For each traceback pytest parses whole files, which can take longer than the tests.
+    options = ("--tb=no", *environment.options)
+    report = sandbox.run_tests(tests, timeout_s=limit_s, options=options)
     cut = {test: _cut_outcome(test, report.outcomes) for test in named if _runnable(test) != test}
     return replace(report, outcomes={**report.outcomes, **cut})
 
