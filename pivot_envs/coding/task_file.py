@@ -24,6 +24,8 @@ TASK_FILE_VERSION = 3
 SUFFIXES = (".jsonl", ".jsonl.gz", ".jsonl.zst")
 """How the names of task files end."""
 
+_DAMAGED = (zstandard.ZstdError, zlib.error, gzip.BadGzipFile, EOFError, UnicodeDecodeError)
+
 
 @dataclass(frozen=True, slots=True)
 class LoadedTasks:
@@ -119,7 +121,7 @@ def read_text(path: Path) -> str:
             if not frame.eof:
                 raise EOFError("the file ends in the middle of its compressed data")
         return content.decode()
-    except (zstandard.ZstdError, zlib.error, EOFError, UnicodeDecodeError) as error:
+    except _DAMAGED as error:
         raise TaskError(f"{path} is no readable task file: {error}") from error
     except OSError as error:
         reason = error.strerror or str(error)
