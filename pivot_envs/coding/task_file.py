@@ -144,6 +144,8 @@ def _check_header(path: Path, line: str) -> None:
             f"this version reads {TASK_FILE_VERSION}; "
             + ("update pivot-rl to read it" if is_newer else "build it again")
         )
+    if isinstance(header, dict) and "instance_id" in header:
+        raise TaskError(f"{path} holds SWE-bench rows: name it with tasks='swebench:{path}'")
     raise TaskError(
         f"{path}, line 1: expected the header {as_json(expected)}, got {str(header)!r:.80}; "
         "build the file again with python -m pivot_envs.coding build"

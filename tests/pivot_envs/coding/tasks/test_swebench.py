@@ -94,6 +94,11 @@ def test_a_row_becomes_a_task(rows: Path, instance: Instance) -> None:
     assert any(entry.path.startswith(".git/objects/pack/") for entry in state.files)
 
 
+def test_a_file_without_its_kind_is_refused_with_what_to_say(rows: Path) -> None:
+    with pytest.raises(TaskError, match=f"holds SWE-bench rows: name it with .*swebench:{rows}"):
+        open_source(str(rows)).load()
+
+
 def test_the_folder_of_repositories_can_be_named(rows: Path, clone: Path, tmp_path: Path) -> None:
     moved = shutil.copy(rows, tmp_path / "elsewhere.jsonl")
     source = SweBench(f"{moved}:{clone.parent}")
