@@ -23,6 +23,8 @@ TASK_FILE_FORMAT = "pivot-coding-tasks"
 TASK_FILE_VERSION = 3
 SUFFIXES = (".jsonl", ".jsonl.gz", ".jsonl.zst")
 """How the names of task files end."""
+SHIPPED = ("mutations", "releases")
+"""Names of the task files that ship with the package."""
 
 _DAMAGED = (zstandard.ZstdError, zlib.error, gzip.BadGzipFile, EOFError, UnicodeDecodeError)
 
@@ -39,8 +41,13 @@ class LoadedTasks:
 
 
 def default_tasks_path() -> Path:
-    """Return where the task file lies that ships with the package."""
-    return Path(str(files("pivot_envs.coding") / "data" / "mutations.jsonl.zst"))
+    """Return where the task file of mutations lies that ships with the package."""
+    return shipped_path("mutations")
+
+
+def shipped_path(name: str) -> Path:
+    """Return where a task file lies that ships with the package: one of ``SHIPPED``."""
+    return Path(str(files("pivot_envs.coding") / "data" / f"{name}.jsonl.zst"))
 
 
 def write_tasks(path: str | Path, tasks: Iterable[CodingTask]) -> None:
