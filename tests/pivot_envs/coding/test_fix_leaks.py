@@ -51,10 +51,11 @@ def scan(env: CodingEnv, lines: Sequence[str], roots: Sequence[str]) -> dict[str
     }
     env._sandbox.write_file("orders.json", json.dumps(orders).encode())
     env._sandbox.write_file("scanner.py", SCANNER.read_bytes())
-    command = "python -I /workspace/scanner.py /workspace/orders.json"
+    command = "python -I /workspace/scanner.py /workspace/orders.json > /workspace/found.json"
     result = env._sandbox.run(command, timeout_s=1500)
     assert result.exit_code == 0, result.output
-    found: dict[str, Any] = json.loads(result.output)
+    # What is found may be more than a command's output keeps.
+    found: dict[str, Any] = json.loads(env._sandbox.read_file("found.json"))
     return found
 
 
