@@ -149,8 +149,9 @@ class Server:
         return {}, ()
 
     def _held_files(self) -> Held | None:
-        shells, warm = self._shell.pids(), self._runner.pid()
-        return self._processes.held_files(shells, warm, self._device)
+        spare, warm = self._shell.spare_keys(), self._runner.pid()
+        idle = {warm, *(pid for pid, _ in spare)}
+        return self._processes.held_files(self._shell.pids() - idle, idle, self._device)
 
     def _save(self, header: dict[str, Any], _: list[bytes]) -> Answer:
         self._forget_if(header["forget"])

@@ -26,7 +26,7 @@ RENAME_EXCHANGE = 2
 
 def of_this_process(folder: str) -> Callable[[], Held | None]:
     device = Path(folder).stat().st_dev
-    return lambda: held_inodes(lambda: {os.getpid()}, (), device)
+    return lambda: held_inodes(lambda: {os.getpid()}, set(), device)
 
 
 class WatchedTree(RuleBasedStateMachine):
