@@ -30,14 +30,14 @@ class Held(NamedTuple):
 
 
 def held_inodes(
-    pids: Callable[[], set[int]], without_mappings: Set[int], device: int
+    pids: Callable[[], set[int]], without_mappings: Set[int], device: int | None
 ) -> Held | None:
     """Return what processes hold; the caller may look into them.
 
     Args:
         pids: Returns the processes to look at, as there are now; those that end are left out.
         without_mappings: Those of them that map nothing, and do nothing at present.
-        device: The file system of the open files that count.
+        device: The file system of the open files that count; None if none do.
 
     Returns:
         The inodes, or None if a process hides what it holds, or new ones appear all the time.
@@ -99,9 +99,9 @@ def _threads(pids: set[int]) -> set[str]:
     return found
 
 
-def _look_at(thread: str, held: Held, device: int, has_mappings: bool) -> None:
+def _look_at(thread: str, held: Held, device: int | None, has_mappings: bool) -> None:
     with contextlib.suppress(FileNotFoundError, ProcessLookupError):
-        for name in os.listdir(f"{thread}/fd"):
+        for name in os.listdir(f"{thread}/fd") if device is not None else ():
             with contextlib.suppress(FileNotFoundError):
                 status = os.stat(f"{thread}/fd/{name}")
                 if status.st_dev == device:

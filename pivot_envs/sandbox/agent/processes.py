@@ -170,13 +170,13 @@ class Processes:
             if not (self.alive() - kept) or time.monotonic() > deadline:
                 return
 
-    def held_files(self, shell: set[int], idle: set[int], device: int) -> Held | None:
+    def held_files(self, shell: set[int], idle: set[int], device: int | None) -> Held | None:
         """Return the inodes of all files that processes below the agent hold.
 
         Args:
             shell: Ids of processes that map no file of the workspace.
             idle: Ids of processes that hold none.
-            device: The workspace's file system.
+            device: The workspace's file system, or None if open files are of no interest.
 
         Returns:
             Inode numbers, or None if it can be any.
@@ -189,6 +189,8 @@ class Processes:
                 return {int(name) for name in os.listdir("/proc") if name.isdigit()} - own
             return {pid for pid, _ in self.alive()} - own
 
+        if device is None and pids() <= shell:
+            return Held(set(), set())
         with looking_as(self.box.command_ids):
             held = held_inodes(pids, shell, device)
         if held is not None and self.box.level == "namespaces" and other_sockets(self.own_sockets):

@@ -34,18 +34,21 @@ class Scanner:
     def __init__(
         self,
         root: str,
-        held_files: Callable[[], Held | None],
+        held_files: Callable[[bool], Held | None],
         max_bytes: int,
         watch: Watch | None = None,
+        large: int = 200,
     ) -> None:
         """Look after a folder.
 
         Args:
             root: The folder.
-            held_files: Returns the inodes that processes hold, or None if it can be any.
+            held_files: Returns the inodes that processes hold, or None if it can be any; open
+                files only if it is asked for them.
             max_bytes: Most bytes of all files together that a scan takes in.
             watch: Tells which folders changed, provided that nothing but the processes that
                 ``held_files`` looks at can hold a file.
+            large: Entries from which on it is asked: fewer are looked through in less time.
         """
         self.store = BlobStore()
         self.listing = Listing(max_bytes)
@@ -56,6 +59,7 @@ class Scanner:
         self._held_files = held_files
         self._max_bytes = max_bytes
         self._watch = watch
+        self._large = large
         self._is_complete = False
         self._known: dict[str, Known] = {}
         self._fresh: dict[str, bytes] = {}
@@ -70,13 +74,14 @@ class Scanner:
         Raises:
             BoundsError: There is more than a state can hold, or something that cannot be read.
         """
-        self._held = self._held_files()
-        folders = self._suspects()
+        is_large = self._watch is not None and len(self.listing.entries) >= self._large
+        self._held = self._held_files(is_large)
+        folders = self._suspects() if is_large else None
         self._begin(fresh)
         try:
             if folders is None or not self._look_into(folders):
                 self._look_at_all()
-            self._is_complete = True
+            self._is_complete = is_large
         except PermissionError as error:
             # Only an agent that shares its user with the commands meets modes that stop it.
             raise BoundsError(f"{error.filename!r} cannot be read: {error.strerror}") from error

@@ -148,10 +148,11 @@ class Server:
             return {"error": str(error), "kind": "value"}, ()
         return {}, ()
 
-    def _held_files(self) -> Held | None:
+    def _held_files(self, with_opened: bool) -> Held | None:
         spare, warm = self._shell.spare_keys(), self._runner.pid()
         idle = {warm, *(pid for pid, _ in spare)}
-        return self._processes.held_files(self._shell.pids() - idle, idle, self._device)
+        shell = self._shell.pids() - idle
+        return self._processes.held_files(shell, idle, self._device if with_opened else None)
 
     def _save(self, header: dict[str, Any], _: list[bytes]) -> Answer:
         self._forget_if(header["forget"])
