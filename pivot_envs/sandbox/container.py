@@ -26,6 +26,7 @@ from pivot_envs.sandbox.engine import (
     knock,
     translated,
 )
+from pivot_envs.sandbox.forks import let_go_in_children
 from pivot_envs.sandbox.layout import AGENT, WARM_PROGRAMS, Interpreter, isolated_paths
 from pivot_envs.sandbox.limits import Limits
 
@@ -108,6 +109,8 @@ class Container:
                 ending.callback(stream.close)
                 engine.start(self.id)
             self.channel = Channel(stream)
+            self._stream = stream
+            let_go_in_children(self)
             _await_agent(self.channel, stream, _configuration(image, limits, settings))
         except BaseException:
             self._end()
@@ -119,6 +122,11 @@ class Container:
         poll = select.poll()
         poll.register(self.channel.fileno(), select.POLLIN)
         return not poll.poll(0)
+
+    def let_go(self) -> None:
+        """Leave it to the process that this one was forked from."""
+        self._end.detach()
+        self._stream.let_go()
 
     def remove(self) -> None:
         """Remove it with everything in it; may be called twice."""
