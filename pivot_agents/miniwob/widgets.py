@@ -207,10 +207,13 @@ def create_event(scene: Scene) -> ToolCall:
     """Mark the time of an event in a calendar, name it, and create it."""
     length, unit, name = scene.said(r"Create a ([\d.]+) ?(\w+) event named \"(\w+)\"")
     first, last = (_half_hour(time) for time in scene.said(r"between (\w+) and (\w+)"))
+    halves = round(float(length) * (2 if unit.startswith("h") else 1 / 30))
     fields = scene.screen.all("textbox")
+    if fields and _marked(scene) != halves:
+        # Another event lay over the end.
+        return click(scene.screen.named("Cancel"))
     if fields:
         return fill_in(scene, [(fields[0], name)], scene.screen.named("Create"))
-    halves = round(float(length) * (2 if unit.startswith("h") else 1 / 30))
     starts = scene.shuffled("starts", range(first, last - halves + 1))
     # Where another event lies, nothing can be marked: the next place is tried.
     start = starts[scene.count("drag") % len(starts)]
@@ -219,9 +222,18 @@ def create_event(scene: Scene) -> ToolCall:
     return ToolCall("drag", {"from_ref": begin.ref, "to_ref": end.ref, "to_y": 12})
 
 
+def _marked(scene: Scene) -> int:
+    """Return how many half hours the new event has."""
+    match = re.search(r"([\d:]+[ap]m)\W+to\W+([\d:]+[ap]m)", scene.screen.text)
+    if match is None:
+        raise LostError("the new event shows no times")
+    return (_half_hour(match[2]) - _half_hour(match[1])) % 48
+
+
 def _half_hour(time: str) -> int:
-    hour, is_afternoon = int(time[:-2]) % 12, time.endswith("PM")
-    return 2 * hour + 24 * is_afternoon
+    """Return the number of half hours from midnight to a time such as 4PM or 4:30pm."""
+    hour, _, minute = time[:-2].partition(":")
+    return 2 * (int(hour) % 12) + (minute == "30") + 24 * time.lower().endswith("pm")
 
 
 SCRIPTS: Mapping[str, Script] = {
