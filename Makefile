@@ -14,8 +14,12 @@ RUN = $(VENV)/bin/python
 INSTALL = $(RUN) -m pip install --disable-pip-version-check -c constraints.txt
 TRAIN = $(VENV)/.has-train
 DEV = $(VENV)/.has-dev
+TRL = $(VENV)/.has-trl
+# What developers' tools are installed beside; continuous integration adds more.
+DEV_EXTRAS ?= train,docker,web,dev
 
-.PHONY: help compare test check base-model tasks real-tasks sandbox-figures leak-figures clean
+.PHONY: help compare test check base-model tasks real-tasks sandbox-figures leak-figures \
+	training-figures trac clean
 .DEFAULT_GOAL = help
 
 help: ## List the targets
@@ -54,6 +58,17 @@ sandbox-figures: $(TRAIN) ## Measure steps, snapshots and restores of the sandbo
 leak-figures: $(TRAIN) ## Run 2,000 episodes and show what has grown
 	$(RUN) -m benchmarks.leaks $(ARGS)
 
+training-figures: $(TRL) ## Measure the learner beside TRL, and pools of threads beside processes
+	$(RUN) -m benchmarks.training_speed $(ARGS)
+	$(RUN) -m benchmarks.pool_speed
+
+trac: $(VENV)/trac/.installed ## Install Trac, on which foreign sites are tested, in an environment of its own
+
+$(VENV)/trac/.installed: $(VENV)/.created
+	$(PYTHON) -m venv --clear $(VENV)/trac
+	$(VENV)/trac/bin/python -m pip install --disable-pip-version-check Trac==1.6 'setuptools<81'
+	@touch $@
+
 clean: ## Remove the virtual environment and caches; runs/ is kept
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 
@@ -73,5 +88,9 @@ $(TRAIN): $(VENV)/.created pyproject.toml constraints.txt
 	@touch $@
 
 $(DEV): $(VENV)/.created pyproject.toml constraints.txt
-	$(INSTALL) -e '.[train,docker,dev]'
+	$(INSTALL) -e '.[$(DEV_EXTRAS)]'
+	@touch $@ $(TRAIN)
+
+$(TRL): $(VENV)/.created pyproject.toml constraints.txt
+	$(INSTALL) -e '.[train,trl]'
 	@touch $@ $(TRAIN)

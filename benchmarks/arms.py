@@ -1,26 +1,27 @@
-"""The three arms: SFT, E2E and pivot, from the same base and the same demonstrations.
+"""Training of the arms, from the same base and the same demonstrations.
 
-E2E and pivot are one function; they differ by the environment that it is given and the horizon.
+E2E and every pivot arm are one function; they differ by the environment that it is given, the
+horizon, and the options that ``arm_options`` names.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
-import gymnasium as gym
-
+from benchmarks.arm_options import ARMS, ArmOptions
 from benchmarks.evaluations import Evaluator
-from benchmarks.pivot_search import NOTHING, PivotSearch, find_pivots
+from benchmarks.pivot_search import NOTHING, PivotSearch, at_pivots, find_pivots
 from benchmarks.results import ArmRecord, CurvePoint
 from benchmarks.study import Study
 from benchmarks.training_log import TrainingLog
 from pivot_agents.accounting import TurnCounter
+from pivot_agents.env_host import WrapEnv
+from pivot_agents.lazy import LazyConfig, LazyProfiler
 from pivot_agents.llm import LLMPolicy
-from pivot_agents.pool import EnvPool
+from pivot_agents.outcomes import OutcomeRollOut
+from pivot_agents.rollout import rollout
 from pivot_agents.trainers.policy_gradient import PolicyGradientConfig, PolicyGradientTrainer
 from pivot_agents.trainers.sft import SFTConfig, SFTTrainer
-from pivot_envs.coding.toolbox import TOOLS
 from pivot_envs.trajectory import Trajectory
-from wrappers import FunctionalReward, PivotResetWrapper
 
 
 @dataclass(frozen=True)
@@ -32,11 +33,24 @@ class Arm:
     study: Study
     evaluator: Evaluator
     demonstrations: Sequence[Trajectory]
+    trial: str = ""
+    """Tells several runs of an arm and seed apart, while its settings are tuned."""
+
+    @property
+    def folder(self) -> str:
+        """Where its training is kept, in the run directory."""
+        name = f"{self.name}-{self.trial}" if self.trial else self.name
+        return f"seed-{self.seed}/{name}"
+
+    @property
+    def options(self) -> ArmOptions:
+        """How it learns."""
+        return ARMS[self.name]
 
     @property
     def label(self) -> str:
         """How progress bars name it."""
-        return f"{self.name} seed {self.seed}"
+        return f"{self.name} seed {self.seed} {self.trial}".rstrip()
 
     def base_success(self) -> float:
         """Return the base model's validation success, measured once a seed."""
@@ -61,7 +75,19 @@ class TrainedArm:
     policy: LLMPolicy
 
 
-def train_sft(arm: Arm) -> TrainedArm:
+def train(arm: Arm) -> TrainedArm:
+    """Train an arm as its options say."""
+    if arm.options.learning == "imitation":
+        return _imitate(arm)
+    if arm.options.learning == "episodes":
+        return _learn(arm)
+    found = find_pivots(arm.study, arm.demonstrations, arm.seed, arm.options)
+    if not found.pivots:
+        return _stay_at_base(arm, found)
+    return _learn(arm, at_pivots(found.pivots, arm.options), found)
+
+
+def _imitate(arm: Arm) -> TrainedArm:
     """Imitate the demonstrations; no turn is spent."""
     protocol = arm.study.protocol
     policy = arm.study.student(arm.seed)
@@ -72,7 +98,7 @@ def train_sft(arm: Arm) -> TrainedArm:
         episodes_per_step=batch,
         seed=arm.seed,
     )
-    trainer = SFTTrainer(policy, arm.demonstrations, config, tools=TOOLS)
+    trainer = SFTTrainer(policy, arm.demonstrations, config, tools=arm.study.domain.tools)
     log = _log(arm, trainer, NOTHING)
     left = config.max_steps - trainer.step
     with arm.study.bar(f"{arm.label}: training", left, "steps") as advance:
@@ -84,55 +110,34 @@ def train_sft(arm: Arm) -> TrainedArm:
     return TrainedArm(_record(arm, trainer, log, NOTHING, note), policy)
 
 
-def train_e2e(arm: Arm) -> TrainedArm:
-    """Learn from whole episodes, from the beginning of the training tasks."""
-    return _learn(arm, arm.study.make_train_env, None, groups=arm.study.protocol.e2e_groups)
-
-
-def train_pivot(arm: Arm) -> TrainedArm:
-    """Find pivots in the demonstrations, and learn from single actions that start there."""
-    found = find_pivots(arm.study, arm.demonstrations, arm.seed)
-    if not found.pivots:
-        return _stay_at_base(arm, found)
-
-    def make_env() -> gym.Env[str, str]:
-        return FunctionalReward(PivotResetWrapper(arm.study.make_train_env(), found.pivots))
-
-    return _learn(arm, make_env, 1, groups=arm.study.protocol.pivot_groups, found=found)
-
-
-ARMS: dict[str, Callable[[Arm], TrainedArm]] = {
-    "SFT": train_sft,
-    "E2E": train_e2e,
-    "pivot": train_pivot,
-}
-"""How each arm is trained, in the order of the table."""
-
-
-def _learn(
-    arm: Arm,
-    make_env: Callable[[], gym.Env[str, str]],
-    horizon: int | None,
-    *,
-    groups: int,
-    found: PivotSearch = NOTHING,
-) -> TrainedArm:
+def _learn(arm: Arm, wrap: WrapEnv | None = None, found: PivotSearch = NOTHING) -> TrainedArm:
     """Train by policy gradient until the turn budget is spent; profiling is on the same bill."""
     protocol = arm.study.protocol
     policy = arm.study.student(arm.seed)
+    options = arm.options
+    # An outcome takes whole episodes, as many turns as E2E's.
+    is_local = options.learning == "pivots" and options.reward != "outcome"
     config = PolicyGradientConfig(
         turn_budget=protocol.turn_budget,
-        horizon=horizon,
-        groups_per_step=groups,
+        horizon=1 if is_local else None,
+        groups_per_step=protocol.pivot_groups if is_local else protocol.e2e_groups,
         group_size=protocol.group_size,
         learning_rate=protocol.rl_learning_rate,
-        kl_coef=protocol.kl_coef,
+        kl_coef=protocol.kl_coef if options.has_kl else 0.0,
         seed=arm.seed,
     )
+    curriculum = _lazy(arm, found) if options.profiler == "lazy" else None
     counter = TurnCounter()
     counter.add("profile", found.cost)
-    with EnvPool(make_env, protocol.pool_size) as pool:
-        trainer = PolicyGradientTrainer(policy, pool, config, counter=counter)
+    with arm.study.pool(wrap=wrap) as pool:
+        trainer = PolicyGradientTrainer(
+            policy,
+            pool,
+            config,
+            counter=counter,
+            curriculum=curriculum,
+            roll_out=OutcomeRollOut() if options.reward == "outcome" else rollout,
+        )
         log = _log(arm, trainer, found)
         log.validate(every_turns=protocol.validate_every_turns)
         left = max(0, protocol.turn_budget - counter.learning.turns)
@@ -141,14 +146,30 @@ def _learn(
                 log.keep(asdict(metrics))
                 advance(metrics.turns)
                 log.validate(every_turns=protocol.validate_every_turns)
-    tools = ", ".join(sorted({pivot.tool for pivot in found.pivots}))
-    note = f"{len(found.pivots)} pivots ({tools})" if found.pivots else ""
+    note = _note(found, curriculum)
     return TrainedArm(_record(arm, trainer, log, found, note), policy)
+
+
+def _lazy(arm: Arm, found: PivotSearch) -> LazyProfiler:
+    protocol = arm.study.protocol
+    config = LazyConfig(group_size=protocol.group_size, max_mean=protocol.max_mean, seed=arm.seed)
+    return LazyProfiler(found.pivots, config)
+
+
+def _note(found: PivotSearch, curriculum: LazyProfiler | None) -> str:
+    if not found.pivots:
+        return ""
+    tools = ", ".join(sorted({pivot.tool for pivot in found.pivots}))
+    note = f"{len(found.pivots)} pivots ({tools})"
+    if curriculum is None:
+        return note
+    counts = ", ".join(f"{count} {status}" for status, count in curriculum.counts().items())
+    return f"{note}; at the end {counts}"
 
 
 def _log(arm: Arm, trainer: SFTTrainer | PolicyGradientTrainer, found: PivotSearch) -> TrainingLog:
     return TrainingLog(
-        arm.study.run.path / f"seed-{arm.seed}" / arm.name,
+        arm.study.run.path / arm.folder,
         trainer,
         base_success=arm.base_success(),
         validate=lambda: arm.validate(trainer.policy),

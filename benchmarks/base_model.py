@@ -10,8 +10,9 @@ import math
 import torch
 import tyro
 
-from benchmarks.corpus_builder import build_drills, build_episodes, load_corpus
+from benchmarks.corpus_builder import MAX_TOKENS, build_drills, build_episodes, load_corpus
 from benchmarks.pretraining import BaseModelConfig, Pretraining, train
+from benchmarks.web_corpus import build_web
 
 
 def main(config: BaseModelConfig) -> None:
@@ -21,6 +22,7 @@ def main(config: BaseModelConfig) -> None:
     build_drills(config.work, config.seed, config.start)
     if config.stage == "all":
         build_episodes(config.work, config.tasks, config.seed)
+        build_web(config.work, config.seed, MAX_TOKENS)
     corpus = load_corpus(config.work)
     run = Pretraining.begin(len(corpus.tokenizer), config)
     train(run, corpus.rows)

@@ -6,7 +6,7 @@ writes results.json, curves.png, bars.png and report.html. The protocol is in RE
 
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -16,18 +16,20 @@ import tyro
 from rich.console import Console
 
 import pivot_envs  # noqa: F401  registers the environments
-from benchmarks.arms import ARMS, Arm
-from benchmarks.baselines import RandomEditor, WithoutListing, do_nothing
+from benchmarks.arm_options import MAIN_ARMS, check_arms
+from benchmarks.arms import Arm, train
+from benchmarks.domains import Domain, DomainName, find_domain
 from benchmarks.evaluations import Evaluator, Measurements
 from benchmarks.plots import draw_bars, draw_curves
-from benchmarks.protocol import PRESETS, Protocol, draw_tasks
+from benchmarks.protocol import PRESETS, Protocol
 from benchmarks.report import print_table, render_html
 from benchmarks.results import ArmRecord, Results
 from benchmarks.run_directory import RunDirectory, fingerprint
 from benchmarks.study import Study, collect_demonstrations, progress_bars
 from benchmarks.summary import summarise
+from benchmarks.tuning import read_tuned
 from pivot_agents.llm import LLMPolicy
-from pivot_envs.coding.task_file import default_tasks_path, read_tasks
+from pivot_agents.pool import Backend
 from pivot_envs.errors import PivotError
 
 INTERRUPTED = 130
@@ -40,18 +42,30 @@ class Arguments:
 
     preset: Literal["quick", "full"] = "quick"
     """``quick`` takes minutes on two CPU cores, ``full`` hours; see benchmarks/README.md."""
+    domain: DomainName = "coding"
+    """``coding``: bugs in real packages. ``web``: MiniWoB++ in a browser; needs the extra web."""
+    other: DomainName | None = None
+    """Also measure, on this domain, what is forgotten."""
     model: str = "benchmarks/models/base"
     """Folder or hub id of a causal language model with a chat template."""
     out: Path | None = None
-    """Run directory; ``runs/compare-<preset>`` by default. An unfinished run in it goes on."""
+    """Run directory; ``runs/compare-<preset>`` by default, with the domain if it is not coding. An
+    unfinished run in it goes on."""
     tasks: Path | None = None
-    """Task file; the shipped one by default."""
+    """File of coding tasks; the shipped one by default."""
+    arms: tuple[str, ...] = MAIN_ARMS
+    """Which arms to run; a run directory can get more of them later. benchmarks/README.md lists
+    them."""
+    tuned: Path | None = None
+    """Search log of benchmarks.tuning, whose best settings the arms then use."""
     seeds: int | None = None
     """How often each arm is run; the preset's number by default."""
     max_lines: int | None = None
     """Longest function body of a task, in lines; the preset's by default."""
     device: str = "cpu"
     """Where the model runs."""
+    pool: Backend = "threads"
+    """Where environments are held: in this process, in processes of their own or in Ray actors."""
 
 
 def compare(
@@ -60,8 +74,12 @@ def compare(
     model: str,
     out: Path,
     console: Console,
-    tasks_path: Path | None = None,
+    domain: Domain | None = None,
+    other: Domain | None = None,
+    arms: Sequence[str] = MAIN_ARMS,
+    tuned: Mapping[str, Mapping[str, float]] | None = None,
     device: str = "cpu",
+    pool: Backend = "threads",
 ) -> Results:
     """Run a comparison, or what is left of it, and write its report.
 
@@ -70,27 +88,33 @@ def compare(
         model: Folder or hub id of the base model.
         out: The run directory.
         console: Where progress and the table go.
-        tasks_path: Task file; ``None`` is the shipped one.
+        domain: What it runs on; by default the shipped coding tasks.
+        other: A domain to measure what is forgotten on.
+        arms: Names of the arms to run; finished ones of other calls are not shown.
+        tuned: Numbers of the protocol that differ for an arm, by its name.
         device: Where the model runs.
+        pool: Where environments are held; it does not change what is measured.
 
     Raises:
         RecordError: ``out`` holds a run of another configuration.
         ModelError: There is no causal language model with a chat template.
         TaskError: The task file is damaged or has too few tasks.
         InfraError: The sandbox cannot be used.
+        ValueError: An arm is unknown.
     """
+    arms = check_arms(arms)
     torch.set_num_threads(protocol.threads)
-    tasks = {task.task_id: task for task in read_tasks(tasks_path or default_tasks_path())}
-    draw = draw_tasks(tasks.values(), protocol)
+    domain = domain or find_domain("coding")
+    draw = domain.draw(protocol)
     base = LLMPolicy.load(model, device=device, max_new_tokens=protocol.max_new_tokens)
     base.model.requires_grad_(False)
     run = RunDirectory(out)
-    config = _config(protocol, model, tasks_path, device)
+    config = {**_config(protocol, model, domain, other, device), "tuned": tuned}
     if run.claim(config):
         console.print(f"going on with the run in {out}")
     with progress_bars(console) as progress:
-        study = Study(protocol, tasks_path, tasks, draw, base, run, progress)
-        scores, records = _measure(study)
+        study = Study(protocol, domain, draw, base, run, progress, other, pool)
+        scores, records = _measure(study, arms, tuned or {})
     results = summarise(scores, records, _facts(study, config))
     _write(run, results, scores)
     print_table(results, console)
@@ -99,49 +123,54 @@ def compare(
     return results
 
 
-def _measure(study: Study) -> tuple[dict[str, list[Measurements]], list[ArmRecord]]:
+def _measure(
+    study: Study, arms: Sequence[str], tuned: Mapping[str, Mapping[str, float]]
+) -> tuple[dict[str, list[Measurements]], list[ArmRecord]]:
     """Run every stage that is not done yet."""
     demonstrations = collect_demonstrations(study)
     seeds = range(study.protocol.seeds)
     with Evaluator(study) as evaluator:
         base = study.base.with_temperature(1.0, seed=0)
-        scores = {
-            "nothing": [evaluator.baseline("nothing", do_nothing, repeat=False)],
-            "random edit": [evaluator.baseline("random-edit", RandomEditor)],
-            "base, listing withheld": [
-                evaluator.baseline(
-                    "listing-withheld",
-                    lambda: WithoutListing(base.with_temperature(1.0, seed=1_000)),
-                )
-            ],
-            "base": [evaluator.everything("base", base, seed=0)],
-        }
+        domain = study.domain
+        scores = {"nothing": [evaluator.baseline("nothing", domain.nothing, repeat=False)]}
+        for name, make in domain.baselines(base.with_temperature(1.0, seed=1_000)).items():
+            folder = name.replace(", ", "-").replace(" ", "-")
+            scores[name] = [evaluator.baseline(folder, make)]
+        scores["base"] = [evaluator.everything("base", base, seed=0)]
         records = []
-        for name, train in ARMS.items():
+        for name in arms:
             scores[name] = []
+            numbers: Mapping[str, Any] = tuned.get(name, {})
+            its_study = replace(study, protocol=replace(study.protocol, **numbers))
             for seed in seeds:
-                trained = train(Arm(name, seed, study, evaluator, demonstrations))
+                trained = train(Arm(name, seed, its_study, evaluator, demonstrations))
                 records.append(trained.record)
                 label = f"{name}-seed-{seed}"
                 scores[name].append(evaluator.everything(label, trained.policy, seed=seed))
     return scores, records
 
 
-def _config(protocol: Protocol, model: str, tasks_path: Path | None, device: str) -> dict[str, Any]:
+def _config(
+    protocol: Protocol, model: str, domain: Domain, other: Domain | None, device: str
+) -> dict[str, Any]:
     """Return everything that decides the results."""
     folder = Path(model)
     weights = fingerprint(folder.glob("*.*")) if folder.is_dir() else "from the hub"
     return {
         "protocol": asdict(protocol),
         "model": {"name": model, "files_sha256": weights},
-        "tasks_sha256": fingerprint([tasks_path or default_tasks_path()]),
+        "domain": {"name": domain.name, **domain.identity()},
+        "other": None if other is None else {"name": other.name, **other.identity()},
         "device": device,
     }
 
 
 def _facts(study: Study, config: dict[str, Any]) -> dict[str, Any]:
     """Return what the report says of the run beside its numbers."""
-    draw = study.draw
+    draw, other = study.draw, study.other
+    others = dict(draw.drills)
+    if other is not None:
+        others[other.name] = other.draw(study.protocol).test
     kept = study.run.stage("config.json", dict)
     return {
         "config": config,
@@ -150,7 +179,8 @@ def _facts(study: Study, config: dict[str, Any]) -> dict[str, Any]:
         "tasks": {
             name: len(getattr(draw, name)) for name in ("train", "validation", "test", "unseen")
         },
-        "drills": {family: len(ids) for family, ids in draw.drills.items()},
+        "sets": dict(study.domain.sets),
+        "drills": {family: len(ids) for family, ids in others.items()},
         "demonstrations": study.run.stage("demonstrations.json", dict),
     }
 
@@ -176,7 +206,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         protocol = replace(protocol, seeds=max(1, given.seeds))
     if given.max_lines is not None:
         protocol = replace(protocol, max_lines=given.max_lines)
-    out = given.out or Path("runs") / f"compare-{given.preset}"
+    name = given.preset if given.domain == "coding" else f"{given.domain}-{given.preset}"
+    out = given.out or Path("runs") / f"compare-{name}"
     console = Console()
     try:
         compare(
@@ -184,15 +215,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
             model=given.model,
             out=out,
             console=console,
-            tasks_path=given.tasks,
+            domain=find_domain(given.domain, given.tasks),
+            other=None if given.other is None else find_domain(given.other),
+            arms=given.arms,
+            tuned=None if given.tuned is None else read_tuned(given.tuned),
             device=given.device,
+            pool=given.pool,
         )
     except KeyboardInterrupt:
         again = shlex.join(sys.argv[1:] if arguments is None else list(arguments))
         console.print(f"\nstopped; what is finished is kept in {out}. To go on with the rest:")
         console.print(f"python -m benchmarks.compare {again}", soft_wrap=True)
         return INTERRUPTED
-    except PivotError as error:
+    except (PivotError, ValueError) as error:
         console.print(f"error: {error}", style="red", markup=False)
         return 1
     return 0

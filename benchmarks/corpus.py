@@ -130,6 +130,19 @@ def corpus_hash(rows: Iterable[Row]) -> str:
     return digest.hexdigest()
 
 
+def save_rows(path: Path, rows: Iterable[Row]) -> None:
+    """Write rows as one file, whole or not at all."""
+    kept = list(rows)
+    partial = path.with_name(f"{path.stem}.partial.npz")
+    np.savez(
+        partial,
+        ids=np.concatenate([row.token_ids for row in kept]),
+        actions=np.concatenate([row.is_action for row in kept]),
+        lengths=np.asarray([len(row.token_ids) for row in kept]),
+    )
+    partial.replace(path)
+
+
 def tool_call_pieces() -> tuple[str, ...]:
     """Return the fixed parts of tool calls that the tokenizer keeps whole."""
     empty = tuple(
@@ -143,3 +156,18 @@ def tool_call_pieces() -> tuple[str, ...]:
         '{"name": "answer", "arguments": {"text": "',
     )
     return (*empty, *opened, ', "old": "', '", "new": "', ', "end": ', ', "text": "', '"}}')
+
+
+def web_pieces() -> tuple[str, ...]:
+    """Return fixed parts of pages and of calls on them that the tokenizer keeps whole."""
+    firsts = {
+        "click": '"ref": ',
+        "fill": '"ref": ',
+        "select": '"ref": ',
+        "drag": '"from_ref": ',
+        "press": '"key": "',
+        "scroll": '"dy": ',
+    }
+    roles = ("button", "checkbox", "radio", "textbox", "combobox", "link", "span", "div", "tab")
+    calls = (f'{{"name": "{name}", "arguments": {{{first}' for name, first in firsts.items())
+    return (*calls, ', "option": "', *(f"] {role}" for role in roles))

@@ -23,8 +23,10 @@ from benchmarks.corpus import (
     library_code,
     package_code,
     python_text,
+    save_rows,
     shows_unseen,
     tool_call_pieces,
+    web_pieces,
 )
 from benchmarks.drills import (
     copying_drill,
@@ -60,11 +62,13 @@ ROWS = {
     "search": 40_000,
     "recital": 400,
     "episode": 6,
+    "web": 150,
     "look_up": 40_000,
     "copying": 10_000,
     "text": 6_000,
 }
-"""Rows of each kind; ``recital``: about one of each function; ``episode``: of each task."""
+"""Rows of each kind; of ``recital`` about one a function, of ``episode`` so many a task, of ``web``
+so many a template."""
 SLIPS = 0.8
 """Share of slips among the bugs to be found; the tasks' own bugs are few and learned by heart."""
 RECORDED_RUNS = 400
@@ -87,7 +91,7 @@ DRILLS: Mapping[str, float] = {
 }
 """Share of the rows of each kind in the second stage."""
 
-EPISODES: Mapping[str, float] = {**DRILLS, "episode": 0.5}
+EPISODES: Mapping[str, float] = {**DRILLS, "episode": 0.5, "web": 1.0}
 """Share of the rows of each kind in the third stage."""
 
 RELEASES = (("more-itertools", "10.7.0"), ("sqlparse", "0.5.3"))
@@ -121,7 +125,7 @@ def build_drills(folder: Path, seed: int, start: Path | None = None) -> None:
     """
     folder.mkdir(parents=True, exist_ok=True)
     if start is not None and not (folder / "tokenizer").exists():
-        AutoTokenizer.from_pretrained(start).save_pretrained(folder / "tokenizer")
+        _save_tokenizer(AutoTokenizer.from_pretrained(start), folder)
     missing = [kind for kind in DRILLS if not (folder / f"{kind}.npz").exists()]
     if not missing and (folder / "tokenizer").exists():
         return
@@ -130,9 +134,7 @@ def build_drills(folder: Path, seed: int, start: Path | None = None) -> None:
     packages = [code for workspace in workspaces for code in package_code(workspace)]
     if not (folder / "tokenizer").exists():
         texts = _tokenizer_texts(library, packages, workspaces, random.Random(seed))
-        tokenizer = train_tokenizer(texts, VOCAB_SIZE)
-        tokenizer.add_tokens([AddedToken(p, normalized=False) for p in tool_call_pieces()])
-        tokenizer.save_pretrained(folder / "tokenizer")
+        _save_tokenizer(train_tokenizer(texts, VOCAB_SIZE), folder)
     tokenizer = AutoTokenizer.from_pretrained(folder / "tokenizer")
     words = drill_words(library)
     for kind in missing:
@@ -145,7 +147,7 @@ def build_drills(folder: Path, seed: int, start: Path | None = None) -> None:
             make = _maker(kind, library, packages, words)
             drawn = (make(generator) for _ in range(ROWS[kind]))
         rows = _encoded(tokenizer, track(drawn, kind, ROWS[kind]))
-        _save_rows(folder / f"{kind}.npz", rows)
+        save_rows(folder / f"{kind}.npz", rows)
 
 
 def build_episodes(folder: Path, tasks_path: str | None, seed: int) -> None:
@@ -159,7 +161,7 @@ def build_episodes(folder: Path, tasks_path: str | None, seed: int) -> None:
     records = _record_runs(folder, tasks_path, train, seed)
     episodes = _episodes(tasks_path, train, records, seed)
     rows = _short(encode_row(tokenizer, each.messages, each.wrong) for each in episodes)
-    _save_rows(folder / "episode.npz", rows)
+    save_rows(folder / "episode.npz", rows)
 
 
 def load_corpus(folder: Path) -> Corpus:
@@ -174,6 +176,13 @@ def load_corpus(folder: Path) -> Corpus:
             rows[kind] = [Row(a, b) for a, b in zip(ids, actions, strict=True)]
     digest = corpus_hash(row for kind in sorted(rows) for row in rows[kind])
     return Corpus(AutoTokenizer.from_pretrained(folder / "tokenizer"), rows, digest)
+
+
+def _save_tokenizer(tokenizer: Any, folder: Path) -> None:
+    """Add the pieces that are kept whole and are missing, and write the tokenizer."""
+    pieces = (*tool_call_pieces(), *web_pieces())
+    tokenizer.add_tokens([AddedToken(piece, normalized=False) for piece in pieces])
+    tokenizer.save_pretrained(folder / "tokenizer")
 
 
 def _pairs(code: Sequence[Code]) -> list[tuple[Code, SourceFunction]]:
@@ -285,15 +294,3 @@ def _tokenizer_texts(
                 yield content.decode("utf-8", errors="replace")
     for _ in range(600):
         yield "\n".join(message.content for message in look_up_drill(words, generator))
-
-
-def _save_rows(path: Path, rows: Iterator[Row]) -> None:
-    kept = list(rows)
-    partial = path.with_name(f"{path.stem}.partial.npz")
-    np.savez(
-        partial,
-        ids=np.concatenate([row.token_ids for row in kept]),
-        actions=np.concatenate([row.is_action for row in kept]),
-        lengths=np.asarray([len(row.token_ids) for row in kept]),
-    )
-    partial.replace(path)

@@ -102,7 +102,7 @@ def search_drill(
 
     This is the decision that an episode asks for: to repair what is shown or to look further.
     """
-    count = generator.choices((0, 1, 2, 3), (0.5, 0.25, 0.15, 0.1))[0]
+    count = generator.choices((0, 1, 2, 3), (0.72, 0.16, 0.08, 0.04))[0]
     shown = [
         _break(code, function, 0, slips=slips, generator=generator)
         for code, function in generator.sample(pairs, min(count, len(pairs)))

@@ -80,7 +80,12 @@ def reach(records: Sequence[ArmRecord], axis: Axis, *, counts_profiling: bool) -
 
 
 def reaches(records: Sequence[ArmRecord]) -> tuple[Reach, ...]:
-    """Return the four comparisons: turns and wall-clock, with profiling counted and without."""
+    """Return the four comparisons: turns and wall-clock, with profiling counted and without.
+
+    There are none unless both arms were run.
+    """
+    if not {"E2E", "pivot"} <= {record.arm for record in records}:
+        return ()
     axes: tuple[Axis, ...] = ("turns", "wall_s")
     return tuple(
         reach(records, axis, counts_profiling=counts) for axis in axes for counts in (True, False)

@@ -25,9 +25,7 @@ class Evaluator:
     def __init__(self, study: Study) -> None:
         """Prepare evaluation; nothing is started."""
         self._study = study
-        self._pool = EnvPool(
-            partial(study.make_coding_env, study.draw.coding), study.protocol.pool_size
-        )
+        self._pool = study.pool(study.draw.every)
 
     def __enter__(self) -> "Evaluator":
         """Return the evaluator."""
@@ -37,7 +35,7 @@ class Evaluator:
         """Close the sandboxes."""
         self._pool.close()
 
-    def coding(
+    def held_out(
         self,
         name: str,
         make_policy: Callable[[], Policy],
@@ -46,7 +44,7 @@ class Evaluator:
         samples: int = 1,
         mode: str = "T=1",
     ) -> EvaluationResult:
-        """Evaluate on coding tasks, or return what was measured before.
+        """Evaluate on held-out tasks, or return what was measured before.
 
         Args:
             name: Whose result this is; a folder of the run directory.
@@ -81,21 +79,32 @@ class Evaluator:
         }
         measured = {}
         for tasks, samples in sets.items():
-            measured[f"{tasks} T=1"] = self.coding(name, sampled, tasks, samples=samples)
-            measured[f"{tasks} greedy"] = self.coding(name, policy.greedy, tasks, mode="greedy")
+            measured[f"{tasks} T=1"] = self.held_out(name, sampled, tasks, samples=samples)
+            measured[f"{tasks} greedy"] = self.held_out(name, policy.greedy, tasks, mode="greedy")
         for family in self._study.draw.drills:
             measured[f"{family} T=1"] = self.drills(name, sampled, family)
+        if self._study.other is not None:
+            measured[f"{self._study.other.name} T=1"] = self.other(name, sampled)
         return measured
+
+    def other(self, name: str, make_policy: Callable[[], Policy]) -> EvaluationResult:
+        """Evaluate on the test tasks of the other domain, one episode each."""
+        other, protocol = self._study.other, self._study.protocol
+        assert other is not None
+        task_ids = other.draw(protocol).test
+        make_env = other.env_maker(task_ids, protocol)
+        with EnvPool(make_env, protocol.pool_size, backend=self._study.backend) as pool:
+            return self._cached(name, f"{other.name} T=1", pool, make_policy, task_ids, 1)
 
     def baseline(
         self, name: str, make_policy: Callable[[], Policy], *, repeat: bool = True
     ) -> Measurements:
-        """Evaluate a baseline on the coding tasks, as often as a model unless told otherwise."""
+        """Evaluate a baseline, as often as a model unless told otherwise."""
         protocol = self._study.protocol
         test, unseen = (protocol.test_samples, protocol.unseen_samples) if repeat else (1, 1)
         return {
-            "test T=1": self.coding(name, make_policy, "test", samples=test),
-            "unseen T=1": self.coding(name, make_policy, "unseen", samples=unseen),
+            "test T=1": self.held_out(name, make_policy, "test", samples=test),
+            "unseen T=1": self.held_out(name, make_policy, "unseen", samples=unseen),
         }
 
     def validate(self, policy: LLMPolicy, *, seed: int, label: str) -> float:
@@ -132,8 +141,8 @@ class Evaluator:
             result = evaluate(policy, pool, starts, samples_per_start=samples, on_turn=advance)
         if not any(result.successes):
             raise SandboxError(
-                f"{label}: the sandbox failed in all {result.infra_errors} episodes; "
-                "reset a pivot/Coding-v0 environment by hand to see why"
+                f"{label}: the machinery failed in all {result.infra_errors} episodes; "
+                f"make and reset an environment on {task_ids[0]!r} by hand to see why"
             )
         return result
 

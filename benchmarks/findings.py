@@ -6,7 +6,6 @@ from benchmarks.evaluations import Measurements
 from benchmarks.results import ArmRecord, Estimate, Reach, Row, difference
 
 HEADLINE = "test T=1"
-_HONESTY = ("random edit", "base, listing withheld")
 _AXES = {"turns": "turns", "wall_s": "wall-clock"}
 
 
@@ -25,9 +24,10 @@ def findings(
         reaches: What it took to reach a common success.
     """
     models = [row for row in rows if row.kind != "baseline"]
+    honest = [row.name for row in rows if row.kind == "baseline" and row.name != "nothing"]
     arms = [row for row in rows if row.kind == "arm"]
     return (
-        *(_has_read(row.name, scores) for row in models),
+        *(_has_read(row.name, honest, scores) for row in models),
         *(_has_learned(row) for row in arms),
         *(_has_kept(row) for row in arms),
         *dict.fromkeys(_efficiency(each) for each in reaches),
@@ -48,19 +48,19 @@ def points(change: Estimate) -> str:
     return f"{100 * change.mean:+.1f} points (95 % interval {low:+.1f} to {high:+.1f})"
 
 
-def _has_read(name: str, scores: Mapping[str, Sequence[Measurements]]) -> str:
-    """Say whether a policy beats the two baselines that have not read the code."""
+def _has_read(
+    name: str, honest: Sequence[str], scores: Mapping[str, Sequence[Measurements]]
+) -> str:
+    """Say whether a policy beats the baselines that have not read the state."""
     ours = [each[HEADLINE] for each in scores[name]]
-    gaps = {
-        other: difference(ours, [each[HEADLINE] for each in scores[other]]) for other in _HONESTY
-    }
+    gaps = {other: difference(ours, [each[HEADLINE] for each in scores[other]]) for other in honest}
     parts = [f"{points(gap)} against {other!r}" for other, gap in gaps.items()]
     unbeaten = [other for other, gap in gaps.items() if is_clear(gap) != "above"]
     if not unbeaten:
-        return f"{name} beats both baselines that read no code: {'; '.join(parts)}."
+        return f"{name} beats the baselines that read nothing: {'; '.join(parts)}."
     names = " nor ".join(repr(other) for other in unbeaten)
     return (
-        f"{name} does not clearly beat {names}, so it is not shown to use the code it reads: "
+        f"{name} does not clearly beat {names}, so it is not shown to use what it reads: "
         f"{'; '.join(parts)}."
     )
 
@@ -72,7 +72,7 @@ def _has_learned(row: Row) -> str:
         "below": "is worse than the base",
         "unclear": "cannot be told from the base",
     }
-    return f"{row.name} {says[is_clear(change)]} on unseen mutations: {points(change)}."
+    return f"{row.name} {says[is_clear(change)]} on the test tasks: {points(change)}."
 
 
 def _has_kept(row: Row) -> str:

@@ -1,24 +1,34 @@
-"""Pivot search: which states of the demonstrations an arm's own actions have mixed outcomes in."""
+"""Pivot search: which states an arm may learn from, and what it costs to find them."""
 
 import random
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import gymnasium as gym
+
+from benchmarks.arm_options import ArmOptions
 from benchmarks.study import Study
 from pivot_agents.accounting import Tally, TurnCounter
-from pivot_agents.pool import EnvPool
+from pivot_agents.env_host import WrapEnv
+from pivot_agents.own_states import find_own_states
+from pivot_agents.pool import Start
 from pivot_agents.profiling import extract_candidates, profile, select_pivots
 from pivot_envs.errors import SandboxError
 from pivot_envs.trajectory import Trajectory
-from wrappers import FunctionalReward, Pivot, PivotResetWrapper, read_pivots, write_pivots
+from wrappers import Pivot, PivotResetWrapper, PivotReward, read_pivots, write_pivots
+from wrappers.verifiers import VERIFIERS
+
+_CHUNK = 16
+"""States that are profiled between two files, the most that an interrupt can lose."""
 
 
 @dataclass(frozen=True)
 class PivotSearch:
-    """The pivots of one seed and what it cost to find them."""
+    """The states that an arm of one seed learns from, and what it cost to find them."""
 
     pivots: tuple[Pivot, ...] = ()
     profiled: int = 0
@@ -33,54 +43,122 @@ NOTHING = PivotSearch()
 """What an arm without pivots spends on finding them."""
 
 
-def find_pivots(study: Study, demonstrations: Sequence[Trajectory], seed: int) -> PivotSearch:
-    """Profile as many drawn states as the protocol's share of the budget allows; select pivots.
+def find_pivots(
+    study: Study, demonstrations: Sequence[Trajectory], seed: int, options: ArmOptions
+) -> PivotSearch:
+    """Return the states that an arm learns from.
 
-    The profile is made once and read again afterwards.
+    What was found is kept, and read again afterwards; arms with the same reward share a profile.
     """
-    protocol = study.protocol
     candidates = extract_candidates(demonstrations)
+    if options.profiler == "eager":
+        return _profiled(study, candidates, seed, options)
+    found = PivotSearch(tuple(candidates))
+    if options.states == "demonstrations":
+        return found
+    own = _own_states(study, seed)
+    return PivotSearch((*candidates, *own.pivots), cost=own.cost, wall_s=own.wall_s)
+
+
+def at_pivots(pivots: Sequence[Pivot], options: ArmOptions) -> WrapEnv:
+    """Return what makes an environment start at pivots and pay an arm's reward."""
+    verifier = None if options.reward == "outcome" else VERIFIERS[options.reward]
+
+    def wrap(env: gym.Env[str, str]) -> gym.Env[str, str]:
+        env = PivotResetWrapper(env, pivots)
+        return env if verifier is None else PivotReward(env, verifier)
+
+    return wrap
+
+
+def _profiled(
+    study: Study, candidates: Sequence[Pivot], seed: int, options: ArmOptions
+) -> PivotSearch:
+    """Profile as many drawn states as the protocol's share of the budget allows; select pivots."""
+    protocol = study.protocol
     count = min(protocol.profiled_states, len(candidates))
     drawn = sorted(random.Random(seed).sample(range(len(candidates)), count))
-    path = study.run.path / f"seed-{seed}" / "profiled-states.jsonl"
-    facts = study.run.stage(
-        f"seed-{seed}/profile.json",
-        lambda: _profile(study, [candidates[index] for index in drawn], seed, path),
-    )
-    profiled = read_pivots(path)
-    pivots = select_pivots(
+    profiled, cost, wall_s = _profile(study, [candidates[index] for index in drawn], seed, options)
+    difficult = select_pivots(
         profiled, max_mean=protocol.max_mean, balance_tools=protocol.balance_tools
     )
+    pivots = difficult
+    if options.selection == "mixed":
+        pivots = select_pivots(profiled, max_mean=1.0, balance_tools=protocol.balance_tools)
+    elif options.selection == "random, as many":
+        pivots = random.Random(f"{seed} control").sample(profiled, len(difficult))
     return PivotSearch(
         pivots=tuple(pivots),
         profiled=len(profiled),
-        mixed=sum(each.profile is not None and each.profile.variance > 0 for each in profiled),
-        cost=Tally(**facts["cost"]),
-        wall_s=facts["wall_s"],
+        mixed=sum(each.profile is not None and each.profile.signal > 0 for each in profiled),
+        cost=cost,
+        wall_s=wall_s,
     )
 
 
-def _profile(study: Study, candidates: Sequence[Pivot], seed: int, path: Path) -> dict[str, Any]:
-    """Profile the states, write them to ``path`` and return what it cost."""
-    began = time.perf_counter()
-    samples = study.protocol.profile_samples
-    counter = TurnCounter()
+def _profile(
+    study: Study, candidates: Sequence[Pivot], seed: int, options: ArmOptions
+) -> tuple[list[Pivot], Tally, float]:
+    """Return the profiled states, what they cost and how long it took; chunks are kept as files."""
+    folder = f"seed-{seed}/profile-{options.reward}"
+    policy, samples = study.student(seed), study.protocol.profile_samples
+    profiled: list[Pivot] = []
+    cost, wall_s = Tally(), 0.0
+    label = f"profiling by {options.reward}, seed {seed}"
     with (
-        EnvPool(
-            lambda: FunctionalReward(PivotResetWrapper(study.make_train_env(), candidates)),
-            study.protocol.pool_size,
-        ) as pool,
-        study.bar(f"pivot seed {seed}: profiling", len(candidates) * samples) as advance,
+        study.pool(wrap=at_pivots(candidates, options)) as pool,
+        study.bar(label, len(candidates) * samples) as advance,
     ):
-        profiled = profile(
-            candidates,
-            pool,
-            study.student(seed),
-            samples_per_state=samples,
-            counter=counter,
-            on_turn=advance,
-        )
+
+        def make(chunk: Sequence[Pivot], path: Path) -> dict[str, Any]:
+            began, counter = time.perf_counter(), TurnCounter()
+            found = profile(
+                chunk,
+                pool,
+                policy,
+                samples_per_state=samples,
+                counter=counter,
+                on_turn=advance,
+                seed=seed,
+            )
+            write_pivots(path, found)
+            return {"cost": asdict(counter["profile"]), "wall_s": time.perf_counter() - began}
+
+        for at in range(0, len(candidates), _CHUNK):
+            chunk, name = candidates[at : at + _CHUNK], f"{folder}/{at // _CHUNK:03d}"
+            path = study.run.path / f"{name}.jsonl"
+            facts = study.run.stage(f"{name}.json", partial(make, chunk, path))
+            profiled += read_pivots(path)
+            cost, wall_s = cost + Tally(**facts["cost"]), wall_s + facts["wall_s"]
     if not profiled:
         raise SandboxError(f"the sandbox failed in all {len(candidates)} states to profile")
-    write_pivots(path, profiled)
-    return {"cost": asdict(counter["profile"]), "wall_s": time.perf_counter() - began}
+    return profiled, cost, wall_s
+
+
+def _own_states(study: Study, seed: int) -> PivotSearch:
+    """Return states from the base's own failures on training tasks; every turn is profiling."""
+    protocol = study.protocol
+    path = study.run.path / f"seed-{seed}" / "own-states.jsonl"
+
+    def make() -> dict[str, Any]:
+        began, counter = time.perf_counter(), TurnCounter()
+        tasks = random.Random(f"{seed} own").sample(
+            study.draw.train, min(protocol.own_episodes, len(study.draw.train))
+        )
+        with (
+            study.pool() as pool,
+            study.bar(f"own states, seed {seed}", len(tasks) * protocol.max_turns) as advance,
+        ):
+            found = find_own_states(
+                pool,
+                study.student(seed),
+                [Start(options={"task_id": task}) for task in tasks],
+                tries=protocol.own_tries,
+                counter=counter,
+                on_turn=advance,
+            )
+        write_pivots(path, found)
+        return {"cost": asdict(counter["profile"]), "wall_s": time.perf_counter() - began}
+
+    facts = study.run.stage(f"seed-{seed}/own-states.json", make)
+    return PivotSearch(read_pivots(path), cost=Tally(**facts["cost"]), wall_s=facts["wall_s"])

@@ -7,10 +7,16 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from benchmarks.arm_options import ARMS
 from benchmarks.efficiency import Axis, curve_of, mean_curve
 from benchmarks.results import ArmRecord, Estimate, Results, Row
 
 COLOURS = {"SFT": "#e0a030", "E2E": "#d1495b", "pivot": "#1f6f8b", "base": "#56606b"}
+_MORE_COLOURS = [
+    *("#4c956c", "#8e6c8a", "#2f4858", "#b56576", "#6a994e", "#7f5539"),
+    *("#3a86ff", "#bc6c25", "#5e548e", "#9a031e", "#0081a7"),
+]
+"""Of the other arms, in the order of ``ARMS``."""
 _BASELINES = {"random edit": "--", "base, listing withheld": ":", "nothing": "-."}
 
 
@@ -23,7 +29,7 @@ def draw_curves(results: Results) -> bytes:
     axes = figure.subplots(1, 2, sharey=True)
     labels = {"turns": "learning turns", "wall_s": "seconds of learning"}
     for place, (axis, label) in zip(axes, labels.items(), strict=True):
-        for arm in ("E2E", "pivot"):
+        for arm in _learners(results):
             records = [each for each in results.arms if each.arm == arm]
             _draw_arm(place, arm, records, "turns" if axis == "turns" else "wall_s")
         _draw_sft(place, [each for each in results.arms if each.arm == "SFT"])
@@ -36,20 +42,33 @@ def draw_curves(results: Results) -> bytes:
     return _png(figure)
 
 
+def _learners(results: Results) -> list[str]:
+    """Return the arms that spend turns, each once."""
+    return [arm for arm in dict.fromkeys(each.arm for each in results.arms) if arm != "SFT"]
+
+
+def _colour(name: str) -> str:
+    others = [arm for arm in ARMS if arm not in COLOURS]
+    if name in others:
+        return _MORE_COLOURS[others.index(name) % len(_MORE_COLOURS)]
+    return COLOURS.get(name, "#4c956c")
+
+
 def _draw_arm(place: Axes, arm: str, records: Sequence[ArmRecord], axis: Axis) -> None:
     curves = [curve_of(record, axis) for record in records]
     if not curves:
         return
     if len(curves) > 1:
         for costs, successes in curves:
-            place.plot(costs, successes, color=COLOURS[arm], alpha=0.35, linewidth=1)
+            place.plot(costs, successes, color=_colour(arm), alpha=0.35, linewidth=1)
     costs, successes = mean_curve(curves)
-    place.plot(costs, successes, color=COLOURS[arm], linewidth=2.2, marker="o", ms=4, label=arm)
+    place.plot(costs, successes, color=_colour(arm), linewidth=2.2, marker="o", ms=4, label=arm)
     end = max(record.profile_wall_s for record in records)
     if axis == "turns":
         end = max(record.profile.get("turns", 0) for record in records)
     if end:
-        place.axvspan(0, end, color=COLOURS[arm], alpha=0.08, linewidth=0, label="profiling")
+        label = f"profiling, {arm}"
+        place.axvspan(0, end, color=_colour(arm), alpha=0.08, linewidth=0, label=label)
 
 
 def _draw_sft(place: Axes, records: Sequence[ArmRecord]) -> None:
@@ -64,7 +83,7 @@ def draw_bars(results: Results) -> bytes:
     """Draw success by policy with intervals, on both held-out sets; baselines are lines."""
     figure = Figure(figsize=(10, 4), layout="constrained")
     axes = figure.subplots(1, 2, sharey=True)
-    titles = {"test": "unseen mutations of known functions", "unseen": "unseen functions"}
+    titles = results.facts["sets"]
     models = [row for row in results.rows if row.kind != "baseline"]
     for place, (tasks, title) in zip(axes, titles.items(), strict=True):
         for index, row in enumerate(models):
@@ -74,7 +93,13 @@ def draw_bars(results: Results) -> bytes:
                 mean = row.scores[f"{tasks} T=1"].mean
                 style = _BASELINES.get(row.name, "-")
                 place.axhline(mean, color="#555555", linestyle=style, linewidth=1, label=row.name)
-        place.set_xticks(range(len(models)), [row.name for row in models])
+        crowded = len(models) > 5
+        place.set_xticks(
+            range(len(models)),
+            [row.name for row in models],
+            rotation=40 if crowded else 0,
+            ha="right" if crowded else "center",
+        )
         place.set_title(title, fontsize=11)
         _tidy(place)
     scores = [item for row in results.rows for item in row.scores.items()]
@@ -86,7 +111,7 @@ def draw_bars(results: Results) -> bytes:
 
 
 def _draw_row(place: Axes, index: int, row: Row, tasks: str) -> None:
-    colour = COLOURS.get(row.name, "#4c956c")
+    colour = _colour(row.name)
     shown = ((f"{tasks} T=1", -0.2, 1.0), (f"{tasks} greedy", 0.2, 0.45))
     for measurement, offset, alpha in shown:
         one = row.scores[measurement]

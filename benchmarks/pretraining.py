@@ -204,9 +204,12 @@ class Pretraining:
 def _first_model(vocab_size: int, config: BaseModelConfig) -> Any:
     if config.start is None:
         return _new_model(vocab_size, config.first_layers, config)
-    return AutoModelForCausalLM.from_pretrained(
+    model = AutoModelForCausalLM.from_pretrained(
         config.start, dtype=torch.float32, attn_implementation=_ATTENTION
     )
+    if vocab_size > model.config.vocab_size:
+        model.resize_token_embeddings(vocab_size)
+    return model
 
 
 def _new_model(vocab_size: int, layers: int, config: BaseModelConfig) -> Any:

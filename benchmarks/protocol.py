@@ -41,6 +41,10 @@ class Protocol:
     """Largest share of the turn budget that profiling may use; states are drawn to fit."""
     max_mean: float = 0.9
     """States that succeed at least this often are too easy to be pivots."""
+    own_episodes: int = 8
+    """Episodes whose failures give an arm states of its own."""
+    own_tries: int = 4
+    """New attempts from each state that is tried in that search."""
     balance_tools: bool = True
     """Keep no more pivots of one tool than of all the others together."""
     e2e_groups: int = 4
@@ -56,7 +60,7 @@ class Protocol:
     sft_batch: int = 16
     """Demonstrations in each step of SFT."""
     max_turns: int = 8
-    """Turns of a coding episode."""
+    """Turns of an episode."""
     max_new_tokens: int = 64
     """Longest action in tokens."""
     drill_size: int = 6
@@ -127,9 +131,18 @@ class TaskDraw:
     """Drill ids by family."""
 
     @property
-    def coding(self) -> tuple[str, ...]:
-        """All coding tasks."""
+    def every(self) -> tuple[str, ...]:
+        """All tasks but the drills."""
         return self.train + self.validation + self.test + self.unseen
+
+
+def drill_ids(protocol: Protocol) -> dict[str, tuple[str, ...]]:
+    """Return the out-of-domain drills by family."""
+    size = protocol.drill_size
+    return {
+        family: tuple(f"{family}-{size}-{number}" for number in range(protocol.drills))
+        for family in DRILL_FAMILIES
+    }
 
 
 def draw_tasks(tasks: Iterable[CodingTask], protocol: Protocol) -> TaskDraw:
@@ -158,10 +171,7 @@ def draw_tasks(tasks: Iterable[CodingTask], protocol: Protocol) -> TaskDraw:
         validation=tuple(pools["train"][demonstrated : demonstrated + protocol.validation_tasks]),
         test=tuple(pools["test"][: protocol.test_tasks]),
         unseen=tuple(pools["unseen"][: protocol.unseen_tasks]),
-        drills={
-            family: tuple(f"{family}-{protocol.drill_size}-{n}" for n in range(protocol.drills))
-            for family in DRILL_FAMILIES
-        },
+        drills=drill_ids(protocol),
     )
     for name in ("train", "validation", "test", "unseen"):
         if not getattr(draw, name):

@@ -84,11 +84,12 @@ REACH_HEADER = ("cost", "common success", "E2E", "pivot", "E2E / pivot")
 def print_table(results: Results, console: Console) -> None:
     """Print the tables and the findings."""
     families = list(results.facts["drills"])
-    table = Table(title="Success in percent [95 % interval]; drills: change against the base")
+    table = Table(title="Success in percent [95 % interval]; out of domain: change from the base")
     for column in header(results):
         table.add_column(column, justify="right" if column else "left")
+    last = [row.name for row in results.rows if row.kind == "baseline"][-1]
     for row in results.rows:
-        table.add_row(*cells(row, families), end_section=row.name == "base, listing withheld")
+        table.add_row(*cells(row, families), end_section=row.name == last)
     console.print(table)
     efficiency = Table(title="What it took to reach the best validation success that both reach")
     for column in REACH_HEADER:

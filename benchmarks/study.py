@@ -4,22 +4,19 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
-import gymnasium as gym
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from benchmarks.corpus_builder import OUTPUT_CHARS
+from benchmarks.domains import Domain
 from benchmarks.protocol import Protocol, TaskDraw
 from benchmarks.run_directory import RunDirectory
 from pivot_agents.accounting import TurnCounter
-from pivot_agents.expert import CodingExpert
+from pivot_agents.env_host import WrapEnv, wrapped
 from pivot_agents.llm import LLMPolicy
 from pivot_agents.lora import LoRAConfig
-from pivot_agents.pool import EnvPool, Start
+from pivot_agents.pool import Backend, EnvPool, Start
 from pivot_agents.rollout import rollout
-from pivot_envs.coding.task import CodingTask
 from pivot_envs.errors import SandboxError
 from pivot_envs.trajectory import Trajectory, read_trajectories, write_trajectories
 
@@ -29,30 +26,27 @@ class Study:
     """One comparison in the making."""
 
     protocol: Protocol
-    tasks_path: Path | None
-    """Task file; ``None`` is the shipped one."""
-    tasks: dict[str, CodingTask]
-    """Every task of the file by id."""
+    domain: Domain
     draw: TaskDraw
     base: LLMPolicy
     """The model that all arms start from; never trained."""
     run: RunDirectory
     progress: Progress
+    other: Domain | None = None
+    """Another domain, on which no arm is trained."""
+    backend: Backend = "threads"
+    """Where environments are held."""
 
-    def make_coding_env(self, task_ids: Sequence[str]) -> gym.Env[str, str]:
-        """Make one coding environment that draws from the named tasks."""
-        return gym.make(
-            "pivot/Coding-v0",
-            tasks=None if self.tasks_path is None else str(self.tasks_path),
-            task_ids=tuple(task_ids),
-            max_turns=self.protocol.max_turns,
-            max_output_chars=OUTPUT_CHARS,
-            disable_env_checker=True,
-        )
+    def pool(self, task_ids: Sequence[str] | None = None, wrap: WrapEnv | None = None) -> EnvPool:
+        """Return a pool of environments that draw from the named tasks, those of training if none.
 
-    def make_train_env(self) -> gym.Env[str, str]:
-        """Make one environment over the training tasks."""
-        return self.make_coding_env(self.draw.train)
+        ``wrap`` is applied to each; it goes to other processes with all that it refers to.
+        """
+        chosen = self.draw.train if task_ids is None else task_ids
+        make_env = self.domain.env_maker(chosen, self.protocol)
+        if wrap is not None:
+            make_env = wrapped(make_env, wrap)
+        return EnvPool(make_env, self.protocol.pool_size, backend=self.backend)
 
     def student(self, seed: int) -> LLMPolicy:
         """Return the base model with a fresh adapter, which changes nothing yet."""
@@ -99,10 +93,10 @@ def collect_demonstrations(study: Study) -> tuple[Trajectory, ...]:
         return read_trajectories(path)
     began = time.perf_counter()
     counter = TurnCounter()
-    expert = CodingExpert(study.tasks.__getitem__, seed=study.protocol.draw_seed)
+    expert = study.domain.demonstrator(study.protocol.draw_seed)
     starts = [Start(options={"task_id": task_id}) for task_id in study.draw.train]
     with (
-        EnvPool(study.make_train_env, study.protocol.pool_size) as pool,
+        study.pool() as pool,
         study.bar("demonstrations", len(starts) * study.protocol.max_turns) as advance,
     ):
         episodes = rollout(

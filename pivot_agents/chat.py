@@ -4,7 +4,10 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+from jinja2 import TemplateError
+
 from pivot_agents.policy import Context
+from pivot_agents.tool_calls import CallForm, openai_call
 from pivot_envs import Message, ToolSpec
 from pivot_envs.errors import ModelError
 
@@ -18,21 +21,26 @@ CHAT_TOKENS = ("<|pad|>", "<|end|>", "<|user|>", "<|assistant|>", "<|tool|>")
 """Special tokens of ``CHAT_TEMPLATE`` and the padding, in the order of their ids from 0."""
 
 _MARKER = "earlier-completion"
+_TASK = {"role": "user", "content": "task"}
 
 
 class ChatFormat:
     """Turns messages into token ids with a tokenizer's chat template.
 
     A completion that was sampled is never encoded again: the ids of the conversation so far are
-    kept, and only what the template puts after the completion is encoded and appended. For that
-    the template must put the tokenizer's end-of-turn token right after an assistant message.
+    kept, and only what the template puts after the completion is encoded and appended.
+
+    How the template ends an assistant's turn, whether it knows the role ``tool`` and how it writes
+    tool calls is found out by rendering small conversations. Where it knows no tools, observations
+    are messages of the user and an action is the whole completion.
     """
 
     def __init__(self, tokenizer: Any) -> None:
         """Wrap a Hugging Face tokenizer.
 
         Raises:
-            ModelError: The tokenizer has no chat template or no end-of-turn token.
+            ModelError: The tokenizer has no chat template, or the template ends an assistant's
+                turn with no special token or cannot be rendered.
         """
         if not tokenizer.chat_template or tokenizer.eos_token_id is None:
             raise ModelError(
@@ -40,10 +48,13 @@ class ChatFormat:
                 "model, or set tokenizer.chat_template and tokenizer.eos_token"
             )
         self.tokenizer = tokenizer
-        self.end_id: int = tokenizer.eos_token_id
+        self.end_id = self._find_end()
+        """Token that ends an assistant's turn; not always the tokenizer's eos."""
+        self._end: str = tokenizer.decode([self.end_id])
         pad_id = tokenizer.pad_token_id
         self.pad_id: int = self.end_id if pad_id is None else pad_id
-        self._calls_tools = "tool_calls" in str(tokenizer.chat_template)
+        self._calls = CallForm.of(self._apply)
+        self._tool_role = self._find_tool_role()
 
     def prompt_ids(self, context: Context) -> tuple[int, ...]:
         """Return the token ids of the whole context, with the prompt for the next completion."""
@@ -71,9 +82,9 @@ class ChatFormat:
             messages: What came after that completion.
             tools: The tools of the conversation.
         """
-        before = [Message("user", "task"), Message("assistant", _MARKER)]
-        text = self._render([*before, *messages], tools, calls_tools=False)
-        delta = text.rpartition(_MARKER + self.tokenizer.eos_token)[2]
+        before = [_TASK, {"role": "assistant", "content": _MARKER}]
+        text = self._apply([*before, *map(self._as_openai, messages)], True, tools)
+        delta = text.rpartition(_MARKER)[2].partition(self._end)[2]
         ended = prefix_ids[-1] == self.end_id
         return (*prefix_ids, *(() if ended else (self.end_id,)), *self._encode(delta))
 
@@ -82,49 +93,77 @@ class ChatFormat:
         return (*self._encode(self._completion_text(action)), self.end_id)
 
     def action(self, token_ids: Sequence[int]) -> str:
-        """Return the action text of sampled ids: a tool call's JSON if it is tagged, or all."""
+        """Return the action text of sampled ids: a tool call's JSON if the template has them."""
         ids = [token for token in token_ids if token != self.end_id]
         text: str = self.tokenizer.decode(ids, clean_up_tokenization_spaces=False)
-        if not self._calls_tools:
-            return text
-        call = text.rpartition("<tool_call>")[2].partition("</tool_call>")[0]
-        return call.strip()
+        return text if self._calls is None else self._calls.action(text)
 
     def _completion_text(self, action: str) -> str:
-        if not self._calls_tools:
+        if self._calls is None:
             return action
         before = [Message("user", "task")]
         whole = self._render([*before, Message("assistant", action)], (), prompt=False)
         start = self._render(before, ())
         if not whole.startswith(start):
             return action
-        return whole.removeprefix(start).rpartition(self.tokenizer.eos_token)[0]
+        return whole.removeprefix(start).rpartition(self._end)[0]
+
+    def _find_end(self) -> int:
+        """Return the first special token after an assistant's message."""
+        try:
+            text = self._apply([_TASK, {"role": "assistant", "content": _MARKER}], False)
+        except (TemplateError, TypeError) as error:
+            raise ModelError(
+                f"the chat template cannot render a user's and an assistant's message: {error}"
+            ) from error
+        known = {*self.tokenizer.added_tokens_decoder, *self.tokenizer.all_special_ids}
+        for token in self._encode(text.rpartition(_MARKER)[2]):
+            if token in known:
+                return token
+        raise ModelError(
+            f"the chat template must end an assistant's message with a special token, got {text!r}"
+        )
+
+    def _find_tool_role(self) -> str:
+        said = {"role": "assistant", "content": "said"}
+        call = said if self._calls is None else openai_call("probe", {})
+        result = {"role": "tool", "name": "probe", "tool_call_id": "call00000", "content": _MARKER}
+        try:
+            text = self._apply([_TASK, call, result], True)
+        except (TemplateError, TypeError, ValueError):
+            return "user"
+        return "tool" if _MARKER in text.partition(self._end)[2] else "user"
 
     def _render(
-        self,
-        messages: Sequence[Message],
-        tools: Sequence[ToolSpec],
-        *,
-        prompt: bool = True,
-        calls_tools: bool = True,
+        self, messages: Sequence[Message], tools: Sequence[ToolSpec], *, prompt: bool = True
+    ) -> str:
+        return self._apply([self._as_openai(message) for message in messages], prompt, tools)
+
+    def _apply(
+        self, messages: Sequence[dict[str, Any]], prompt: bool, tools: Sequence[ToolSpec] = ()
     ) -> str:
         text: str = self.tokenizer.apply_chat_template(
-            [self._as_openai(message, calls_tools) for message in messages],
+            list(messages),
             tools=[tool.as_openai() for tool in tools] or None,
             tokenize=False,
             add_generation_prompt=prompt,
         )
         return text
 
-    def _as_openai(self, message: Message, calls_tools: bool) -> dict[str, Any]:
-        if message.role == "assistant" and calls_tools and self._calls_tools:
+    def _as_openai(self, message: Message) -> dict[str, Any]:
+        if message.role == "tool":
+            return {
+                "role": self._tool_role,
+                "name": "tool",
+                "tool_call_id": "call00000",
+                "content": message.content,
+            }
+        if message.role == "assistant" and self._calls is not None:
             try:
                 call = json.loads(message.content)
-                function = {"name": call["name"], "arguments": call.get("arguments", {})}
+                return openai_call(call["name"], call.get("arguments", {}))
             except (ValueError, KeyError, TypeError, AttributeError):
-                return {"role": "assistant", "content": message.content}
-            calls = [{"type": "function", "function": function}]
-            return {"role": "assistant", "content": "", "tool_calls": calls}
+                pass
         return {"role": message.role, "content": message.content}
 
     def _encode(self, text: str) -> tuple[int, ...]:

@@ -1,7 +1,6 @@
 """Checkpoints, what a trainer needs to go on as if it had never stopped."""
 
 import os
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,11 +10,12 @@ import torch
 from peft import get_peft_model_state_dict, set_peft_model_state_dict
 
 from pivot_agents.accounting import TurnCounter
+from pivot_agents.curriculum import Curriculum
 from pivot_agents.llm import LLMPolicy
 from pivot_envs.errors import CheckpointError
 
 FORMAT = "pivot-checkpoint"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +29,8 @@ class TrainingState:
     step: int
     config: Mapping[str, Any]
     """The trainer's class and settings, which must be the same when training goes on."""
+    curriculum: Curriculum | None = None
+    """What it has learned counts."""
 
 
 def save_checkpoint(path: str | os.PathLike[str], state: TrainingState) -> None:
@@ -46,19 +48,22 @@ def save_checkpoint(path: str | os.PathLike[str], state: TrainingState) -> None:
         "adapter": get_peft_model_state_dict(state.policy.model),
         "optimizer": state.optimizer.state_dict(),
         "generator": state.policy.generator.get_state(),
+        "curriculum": {} if state.curriculum is None else state.curriculum.state(),
     }
     target = Path(path)
+    # One name for all tries, so that a process that is killed here leaves one file and not many.
+    partial = target.with_name(f".{target.name}.partial")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=target.parent, delete=False) as file:
-            try:
+        try:
+            with partial.open("wb") as file:
                 torch.save(content, file)
                 file.flush()
                 os.fsync(file.fileno())
-                Path(file.name).replace(target)
-            except BaseException:
-                Path(file.name).unlink(missing_ok=True)
-                raise
+            partial.replace(target)
+        except BaseException:
+            partial.unlink(missing_ok=True)
+            raise
     except (OSError, RuntimeError) as error:
         raise CheckpointError(f"cannot write the checkpoint {target}: {error}") from error
 
@@ -93,4 +98,6 @@ def load_checkpoint(path: str | os.PathLike[str], state: TrainingState) -> int:
     state.optimizer.load_state_dict(content["optimizer"])
     state.policy.generator.set_state(content["generator"].cpu())
     state.counter.load(content["counter"])
+    if state.curriculum is not None:
+        state.curriculum.load(content["curriculum"])
     return step

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from pivot_agents.patch_expert import plan_calls
 from pivot_agents.policy import Completion, Context
 from pivot_envs import Message, ToolCall
-from pivot_envs.coding.gold import Bug, Mutation, Patch
+from pivot_envs.coding.gold import Bug, BugPatch, Mutation, Patch
 from pivot_envs.coding.task import CodingTask
 from pivot_envs.coding.view import shown_lines
 from pivot_envs.errors import TaskError
@@ -93,7 +93,7 @@ class CodingExpert:
         return self._find_diff(task.task_id)
 
 
-def _is_one_line_bug(gold: Bug | Patch | None) -> bool:
+def _is_one_line_bug(gold: Bug | BugPatch | Patch | None) -> bool:
     return isinstance(gold, Bug) and len(gold.mutations) == 1 and gold.mutation.is_one_line
 
 

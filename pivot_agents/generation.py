@@ -2,12 +2,15 @@
 
 import inspect
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import torch
 
+from pivot_agents.attention import attention_mask
 from pivot_agents.kv_cache import BatchCache, PrefixStore
+from pivot_envs.errors import ModelError
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,18 +42,10 @@ class _Row:
     """One completion in the making."""
 
     index: int
-    token_ids: list[int]
-    logprobs: list[float]
-
-
-def additive_mask(visible: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
-    """Return the mask that attention adds to its scores, (batch, 1, query, key).
-
-    ``visible`` is bool, (batch, query, key). A row that sees nothing, as padding does, spreads
-    evenly instead of becoming NaN.
-    """
-    mask = torch.zeros(visible.shape, dtype=dtype, device=visible.device)
-    return mask.masked_fill_(~visible, torch.finfo(dtype).min)[:, None]
+    uniforms: list[float]
+    """A number in [0, 1) for each token that may come, which decides what is drawn."""
+    token_ids: list[int] = field(default_factory=list)
+    logprobs: list[float] = field(default_factory=list)
 
 
 @torch.inference_mode()
@@ -63,19 +58,26 @@ def sample(
     store: PrefixStore | None = None,
     known: Sequence[int] | None = None,
     keep: Sequence[bool] | None = None,
+    keys: Sequence[tuple[int, int] | None] | None = None,
 ) -> list[Sample]:
     """Sample one completion for each prompt, in order.
 
-    Equal prompts are computed once. Prompts of similar length run together.
+    Equal prompts are computed once. Prompts of similar length run together. What is drawn for a
+    prompt depends on its key alone and not on what runs beside it, rounding apart.
 
     Args:
-        model: A Hugging Face causal language model with full attention (``sdpa`` or ``eager``).
+        model: A Hugging Face causal language model (attention ``sdpa`` or ``eager``).
         prompts: Token ids, none empty.
         config: How to sample.
-        generator: Source of all randomness, on the model's device.
+        generator: Draws the keys that are not given.
         store: Keys and values of earlier prompts with their completions, to go on from.
         known: For each prompt, how many leading tokens an earlier prompt and completion make up.
         keep: For each prompt, whether a later one may go on from it.
+        keys: For each prompt, the key of its draws, two numbers in [0, 2**64).
+
+    Raises:
+        ModelError: The model has a kind of attention that cannot run in batches like these, or
+            its logits are not finite.
     """
     known = known or [0] * len(prompts)
     unique: dict[tuple[int, ...], list[int]] = {}
@@ -87,9 +89,12 @@ def sample(
         reach = max(known[row] for row in rows) - 1
         entry = store.take(prompt[:reach]) if store is not None and reach > 0 else None
         pending.append(_Prompt(prompt, rows, entry))
+    given = list(keys or [None] * len(prompts))
+    drawn = torch.randint(2**62, (len(prompts),), generator=generator, device=generator.device)
+    streams = [key or (own, 0) for key, own in zip(given, drawn.tolist(), strict=True)]
     samples: dict[int, Sample] = {}
     for batch in _batches(pending, config.batch_size):
-        samples.update(_Lockstep(model, batch, config, generator).run(store, keep))
+        samples.update(_Lockstep(model, batch, config, streams).run(store, keep))
     return [samples[index] for index in range(len(prompts))]
 
 
@@ -126,16 +131,23 @@ class _Lockstep:
     """One batch from its prompts to its last token."""
 
     def __init__(
-        self, model: Any, prompts: list[_Prompt], config: SamplingConfig, generator: torch.Generator
+        self,
+        model: Any,
+        prompts: list[_Prompt],
+        config: SamplingConfig,
+        streams: Sequence[tuple[int, int]],
     ) -> None:
         self.model = model
         self.prompts = prompts
         self.config = config
-        self.generator = generator
         self.device = model.device
         forward = inspect.signature(_plain(model).forward).parameters
         self.cache_name = "cache" if "cache" in forward else "past_key_values"
-        self.rows = [_Row(index, [], []) for prompt in prompts for index in prompt.rows]
+        self.rows = [
+            _Row(index, _uniforms(streams[index], config.max_new_tokens))
+            for prompt in prompts
+            for index in prompt.rows
+        ]
 
     def run(self, store: PrefixStore | None, keep: Sequence[bool] | None) -> dict[int, Sample]:
         """Sample every row; put the kept ones' keys and values into the store."""
@@ -179,7 +191,7 @@ class _Lockstep:
             visible[row, past + longest_new - new :] = True
         causal = torch.ones((longest_new, past + longest_new), dtype=torch.bool).tril(past)
         self.visible = visible.to(self.device)
-        mask = (visible[:, None] & causal).to(self.device)
+        mask = self.visible[:, None] & causal.to(self.device)
         logits = self._forward(ids.to(self.device), positions.to(self.device), mask)
         owner = [row for row, prompt in enumerate(self.prompts) for _ in prompt.rows]
         lengths = torch.tensor([len(prompt.token_ids) for prompt in self.prompts])
@@ -199,10 +211,11 @@ class _Lockstep:
     def _forward(
         self, ids: torch.Tensor, positions: torch.Tensor, visible: torch.Tensor
     ) -> torch.Tensor:
+        keys = self.visible.cumsum(-1) - 1
         output = self.model(
             input_ids=ids,
             position_ids=positions,
-            attention_mask=additive_mask(visible, self.model.dtype),
+            attention_mask=attention_mask(self.model, visible, positions, keys),
             use_cache=True,
             logits_to_keep=1,
             **{self.cache_name: self.cache.hugging_face},
@@ -216,9 +229,22 @@ class _Lockstep:
         if self.config.temperature == 0:
             tokens = logits.argmax(-1)
         else:
-            weights = (logits / self.config.temperature).softmax(-1)
-            tokens = torch.multinomial(weights, 1, generator=self.generator).squeeze(-1)
+            # The inverse of the cumulative distribution: the token whose interval holds the number.
+            weights = (logits / self.config.temperature).softmax(-1, dtype=torch.float64).cumsum(-1)
+            heights = torch.tensor(
+                [0.0 if row is None else row.uniforms[len(row.token_ids)] for row in slots],
+                dtype=weights.dtype,
+                device=self.device,
+            )
+            heights = heights[:, None] * weights[:, -1:]
+            tokens = torch.searchsorted(weights, heights, right=True).squeeze(-1)
+            tokens = tokens.clamp_(max=logits.shape[-1] - 1)
         chosen = logprobs.gather(-1, tokens[:, None]).squeeze(-1)
+        if not chosen.isfinite().all():
+            raise ModelError(
+                "expected finite logits, got others; the weights have overflowed or are damaged: "
+                "train with a lower learning rate, or in float32"
+            )
         for row, token, logprob in zip(slots, tokens.tolist(), chosen.tolist(), strict=True):
             if row is not None:
                 row.token_ids.append(token)
@@ -232,6 +258,13 @@ class _Lockstep:
         self.visible = self.visible[index]
         self.positions = self.positions[index]
         return values[index]
+
+
+def _uniforms(key: tuple[int, int], count: int) -> list[float]:
+    """Return ``count`` numbers in [0, 1) that depend on ``key`` alone."""
+    bits = np.random.Philox(key=np.array(key, dtype=np.uint64))
+    numbers: list[float] = np.random.Generator(bits).random(count).tolist()
+    return numbers
 
 
 def _plain(model: Any) -> Any:

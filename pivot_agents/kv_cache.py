@@ -17,36 +17,41 @@ class PrefixKeyValues:
     layers: tuple[tuple[torch.Tensor, torch.Tensor], ...]
     length: int
 
+    @property
+    def nbytes(self) -> int:
+        """Memory that they take, in bytes."""
+        return sum(int(one.nbytes) for pair in self.layers for one in pair)
+
 
 class PrefixStore:
     """Keeps the keys and values of sequences, the oldest of which are dropped when it is full."""
 
-    def __init__(self, max_tokens: int) -> None:
-        """Create an empty store for at most ``max_tokens`` tokens of all sequences together."""
-        self._max_tokens = max_tokens
-        self._tokens = 0
+    def __init__(self, max_bytes: int) -> None:
+        """Create an empty store for at most ``max_bytes`` of all sequences together."""
+        self._max_bytes = max_bytes
+        self._bytes = 0
         self._entries: OrderedDict[tuple[int, ...], PrefixKeyValues] = OrderedDict()
 
     def put(self, token_ids: tuple[int, ...], entry: PrefixKeyValues) -> None:
         """Keep the keys and values of ``token_ids``."""
         self.take(token_ids)
         self._entries[token_ids] = entry
-        self._tokens += entry.length
-        while self._tokens > self._max_tokens:
+        self._bytes += entry.nbytes
+        while self._bytes > self._max_bytes:
             _, dropped = self._entries.popitem(last=False)
-            self._tokens -= dropped.length
+            self._bytes -= dropped.nbytes
 
     def take(self, token_ids: tuple[int, ...]) -> PrefixKeyValues | None:
         """Return the entry of exactly ``token_ids`` and forget it; ``None`` if there is none."""
         entry = self._entries.pop(token_ids, None)
         if entry is not None:
-            self._tokens -= entry.length
+            self._bytes -= entry.nbytes
         return entry
 
     def clear(self) -> None:
         """Forget everything, as any change of the model's weights asks for."""
         self._entries.clear()
-        self._tokens = 0
+        self._bytes = 0
 
 
 class _GrowingLayer(DynamicLayer):  # type: ignore[misc]

@@ -17,8 +17,6 @@ from pivot_agents.kv_cache import PrefixStore
 from pivot_agents.policy import Completion, Context
 from pivot_envs.errors import ModelError
 
-_STORED_TOKENS_PER_ROW = 512
-
 
 class LLMPolicy:
     """Samples actions from a causal language model, with or without a LoRA adapter.
@@ -36,6 +34,8 @@ class LLMPolicy:
         max_new_tokens: int = 64,
         seed: int = 0,
         batch_size: int = 64,
+        cache_bytes: int = 1024**3,
+        sampling_dtype: torch.dtype | None = None,
     ) -> None:
         """Wrap a loaded model.
 
@@ -46,10 +46,15 @@ class LLMPolicy:
             max_new_tokens: Longest completion.
             seed: Seed of the sampling generator.
             batch_size: Most rows that are sampled together.
+            cache_bytes: Memory for the keys and values that are kept from turn to turn.
+            sampling_dtype: Precision of sampling, where it is not that of the weights:
+                ``torch.bfloat16`` samples with a rounded copy of the model and leaves training
+                in full precision. The trainers then compute the log-probabilities once more.
 
         Raises:
             ModelError: The tokenizer has no chat template or end token.
-            ValueError: A number is out of range.
+            ValueError: A number is out of range, or the device cannot compute in
+                ``sampling_dtype``.
         """
         if temperature < 0 or max_new_tokens < 1 or batch_size < 1:
             raise ValueError(
@@ -66,8 +71,10 @@ class LLMPolicy:
             temperature=temperature,
             batch_size=batch_size,
         )
-        self._store = PrefixStore(batch_size * _STORED_TOKENS_PER_ROW)
+        self._cache_bytes = cache_bytes
+        self._store = PrefixStore(cache_bytes)
         self._weights_version = -1
+        self._sampler = _Sampler(model, sampling_dtype)
 
     @classmethod
     def load(
@@ -107,7 +114,7 @@ class LLMPolicy:
         """Sample one completion for each context, in order."""
         self._forget_old_weights()
         prompts = [self.chat.prompt_ids(context) for context in contexts]
-        with lora.merged(self.model) as model:
+        with lora.merged(self._sampler.model) as model:
             samples = sample(
                 model,
                 prompts,
@@ -116,11 +123,17 @@ class LLMPolicy:
                 store=self._store,
                 known=[len(context.prefix_ids) for context in contexts],
                 keep=[context.turns_left != 1 for context in contexts],
+                keys=[context.draw_key for context in contexts],
             )
         return [
             Completion(self.chat.action(one.token_ids), one.token_ids, one.logprobs, prompt)
             for one, prompt in zip(samples, prompts, strict=True)
         ]
+
+    @property
+    def samples_exactly(self) -> bool:
+        """Whether log-probabilities of sampling are those of the model that is trained."""
+        return self._sampler.model is self.model
 
     def with_temperature(self, temperature: float, *, seed: int = 0) -> "LLMPolicy":
         """Return a policy that shares the model and samples at another temperature.
@@ -158,10 +171,46 @@ class LLMPolicy:
             max_new_tokens=self.sampling.max_new_tokens,
             seed=seed,
             batch_size=self.sampling.batch_size,
+            cache_bytes=self._cache_bytes,
+            sampling_dtype=self._sampler.dtype,
         )
 
     def _forget_old_weights(self) -> None:
         version = sum(parameter._version for parameter in lora.trainable(self.model))
         if version != self._weights_version:
             self._store.clear()
+            self._sampler.refresh()
             self._weights_version = version
+
+
+class _Sampler:
+    """The model that is sampled from: the policy's own, or a copy of it in another precision."""
+
+    def __init__(self, model: Any, dtype: torch.dtype | None) -> None:
+        self._source = model
+        self.dtype = dtype
+        self.model = model
+        if dtype is None or dtype == model.dtype:
+            return
+        if dtype == torch.bfloat16 and not supports_bfloat16(model.device):
+            raise ValueError(f"{model.device} has no bfloat16 arithmetic; leave sampling_dtype out")
+        # The adapter stays apart: added to rounded weights, most of it would be rounded away.
+        self.model = copy.deepcopy(model).to(dtype)
+
+    @torch.no_grad()
+    def refresh(self) -> None:
+        """Copy the weights that training changes."""
+        if self.model is not self._source:
+            copies = dict(self.model.named_parameters())
+            for name, parameter in self._source.named_parameters():
+                if parameter.requires_grad:
+                    copies[name].copy_(parameter)
+
+
+def supports_bfloat16(device: torch.device) -> bool:
+    """Tell whether a device computes in bfloat16 itself rather than by conversion."""
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    if device.type == "cpu":
+        return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+    return device.type == "mps"

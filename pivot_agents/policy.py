@@ -21,6 +21,9 @@ class Context:
     prefix_messages: int = 0
     turns_left: int | None = None
     """Turns that remain, this one included; ``None`` if nobody knows."""
+    draw_key: tuple[int, int] | None = None
+    """Key of the random draws for this action, both in [0, 2**64): the same key draws the same,
+    whatever else is in the batch. ``None`` leaves the draws to the policy."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,80 +1,53 @@
 """EnvPool, a number of environments that are reset and stepped side by side."""
 
 import logging
-import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
-from typing import Any
+from typing import Literal, get_args
 
-import gymnasium as gym
-
-from pivot_envs import Effect, Message, Snapshot, ToolSpec
+from pivot_agents.env_host import EnvHost, LocalHost, MakeEnv, Outcome, Start
 from pivot_envs.errors import InfraError
 
+__all__ = ["Backend", "EnvPool", "Outcome", "Start"]
+
+Backend = Literal["threads", "processes", "ray"]
+"""Where environments are held: in this process, in processes of their own, in Ray actors."""
+
 _logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Start:
-    """How an episode begins: the arguments of ``reset``."""
-
-    seed: int | None = None
-    options: Mapping[str, Any] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What a reset or a step led to."""
-
-    observation: str
-    reward: float
-    terminated: bool
-    truncated: bool
-    info: Mapping[str, Any]
-    messages: tuple[Message, ...]
-    """The conversation after it."""
-    tools: tuple[ToolSpec, ...]
-    env_id: str = ""
-    env_kwargs: Mapping[str, Any] = field(default_factory=dict)
-    """Arguments that the environment was made with."""
-    snapshot: Snapshot | None = None
-    """The state before a step, if recording."""
-    effect: Effect | None = None
-    """What a step did, if recording."""
-    wall_s: float = field(default=0.0, compare=False)
-
-    @property
-    def is_over(self) -> bool:
-        """Whether the episode has ended."""
-        return self.terminated or self.truncated
+_Job = Callable[[EnvHost], Outcome]
 
 
 class EnvPool:
     """Environments of one kind in numbered slots.
 
-    Slots run in threads, not processes: a coding or web environment waits for a sandbox or a
-    browser that is a process of its own, so the interpreter's lock is free meanwhile.
+    By default they are held in this process, each slot in a thread: a coding or web environment
+    waits for a sandbox or a browser that is a process of its own, so the interpreter's lock is free
+    meanwhile. ``processes`` is for environments that compute in Python themselves or may take their
+    process down with them; ``ray`` spreads them over the machines of a cluster.
 
-    An ``InfraError`` becomes a truncated outcome with ``info["infra_error"]``, and the slot gets
-    a new environment; any other exception is a bug and is raised.
+    An ``InfraError``, such as the end of a worker process, becomes a truncated outcome with
+    ``info["infra_error"]``, and the slot gets a new environment; any other exception is a bug and
+    is raised.
     """
 
-    def __init__(self, make_env: Callable[[], gym.Env[str, str]], size: int) -> None:
+    def __init__(self, make_env: MakeEnv, size: int, *, backend: Backend = "threads") -> None:
         """Prepare a pool; environments are made when their slot is first reset.
 
         Args:
-            make_env: Makes one environment, wrapped or not.
+            make_env: Makes one environment, wrapped or not. Other backends than ``threads`` send it
+                to where it is called, so what it refers to must be picklable by ``cloudpickle``.
             size: Number of slots.
+            backend: Where environments are held.
 
         Raises:
-            ValueError: ``size`` is below 1.
+            ValueError: ``size`` is below 1, or there is no such backend.
+            ImportError: The backend's package is not installed.
         """
         if size < 1:
             raise ValueError(f"size must be at least 1, got {size}")
         self.size = size
-        self._make_env = make_env
-        self._envs: dict[int, gym.Env[str, str]] = {}
+        self._make_host = _host_maker(make_env, backend)
+        self._hosts: dict[int, EnvHost] = {}
         self._threads: ThreadPoolExecutor | None = None
 
     def reset(self, starts: Mapping[int, Start]) -> dict[int, Outcome]:
@@ -92,9 +65,9 @@ class EnvPool:
 
     def close(self) -> None:
         """Close every environment; the pool can be used again, and closed twice."""
-        envs, self._envs = list(self._envs.values()), {}
-        for env in envs:
-            env.close()
+        hosts, self._hosts = list(self._hosts.values()), {}
+        for host in hosts:
+            host.close()
         if self._threads is not None:
             self._threads.shutdown()
             self._threads = None
@@ -107,7 +80,7 @@ class EnvPool:
         """Close the pool."""
         self.close()
 
-    def _run(self, jobs: Mapping[int, "_Job"]) -> dict[int, Outcome]:
+    def _run(self, jobs: Mapping[int, _Job]) -> dict[int, Outcome]:
         if self._threads is None:
             self._threads = ThreadPoolExecutor(self.size, thread_name_prefix="env-pool")
         futures = {slot: self._threads.submit(self._turn, slot, job) for slot, job in jobs.items()}
@@ -117,11 +90,11 @@ class EnvPool:
             raise error
         return {slot: future.result() for slot, future in futures.items()}
 
-    def _turn(self, slot: int, job: "_Job") -> Outcome:
+    def _turn(self, slot: int, job: _Job) -> Outcome:
         try:
-            if slot not in self._envs:
-                self._envs[slot] = self._make_env()
-            outcome = job(self._envs[slot])
+            if slot not in self._hosts:
+                self._hosts[slot] = self._make_host()
+            outcome = job(self._hosts[slot])
         except InfraError as error:
             reason = f"{type(error).__name__}: {error}"
             info = {"infra_error": reason, "action_error": None, "is_success": False, "task_id": ""}
@@ -131,63 +104,31 @@ class EnvPool:
         return outcome
 
     def _discard(self, slot: int) -> None:
-        env = self._envs.pop(slot, None)
+        host = self._hosts.pop(slot, None)
         try:
-            if env is not None:
-                env.close()
+            if host is not None:
+                host.close()
         except InfraError as error:
             _logger.warning("closing a failed environment failed as well: %s", error)
 
 
-_Job = Callable[[gym.Env[str, str]], Outcome]
-
-
 def _reset(start: Start) -> _Job:
-    def job(env: gym.Env[str, str]) -> Outcome:
-        began = time.perf_counter()
-        options = None if start.options is None else dict(start.options)
-        observation, info = env.reset(seed=start.seed, options=options)
-        return _outcome(env, began, observation, 0.0, False, False, info)
-
-    return job
+    return lambda host: host.reset(start)
 
 
 def _step(action: str, record: bool) -> _Job:
-    def job(env: gym.Env[str, str]) -> Outcome:
-        began = time.perf_counter()
-        snapshot = env.get_wrapper_attr("snapshot")() if record else None
-        result = env.step(action)
-        is_readable = record and result[4].get("infra_error") is None
-        effect = env.get_wrapper_attr("effect")() if is_readable else None
-        return _outcome(env, began, *result, snapshot=snapshot, effect=effect)
-
-    return job
+    return lambda host: host.step(action, record)
 
 
-def _outcome(
-    env: gym.Env[str, str],
-    began: float,
-    observation: str,
-    reward: Any,
-    terminated: bool,
-    truncated: bool,
-    info: Mapping[str, Any],
-    *,
-    snapshot: Snapshot | None = None,
-    effect: Effect | None = None,
-) -> Outcome:
-    spec = env.unwrapped.spec
-    return Outcome(
-        observation=observation,
-        reward=float(reward),
-        terminated=terminated,
-        truncated=truncated,
-        info=info,
-        messages=tuple(env.get_wrapper_attr("messages")),
-        tools=tuple(env.get_wrapper_attr("tools")),
-        env_id=type(env.unwrapped).__name__ if spec is None else spec.id,
-        env_kwargs={} if spec is None else spec.kwargs,
-        snapshot=snapshot,
-        effect=effect,
-        wall_s=time.perf_counter() - began,
-    )
+def _host_maker(make_env: MakeEnv, backend: Backend) -> Callable[[], EnvHost]:
+    if backend == "threads":
+        return lambda: LocalHost(make_env)
+    if backend == "processes":
+        from pivot_agents.worker_process import ProcessHost
+
+        return lambda: ProcessHost(make_env)
+    if backend == "ray":
+        from pivot_agents.ray_actor import RayHost
+
+        return lambda: RayHost(make_env)
+    raise ValueError(f"expected a backend out of {get_args(Backend)}, got {backend!r}")

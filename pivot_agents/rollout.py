@@ -5,6 +5,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Protocol
 
 from pivot_agents.accounting import Purpose, Tally, TurnCounter
 from pivot_agents.policy import Completion, Context, Policy
@@ -30,13 +31,15 @@ class _Episode:
         return str(self.first.info["task_id"])
 
     def context(self, horizon: int | None) -> Context:
+        turn, seed = len(self.transitions), self.start.draw_seed
         return Context(
             messages=self.latest.messages,
             tools=self.latest.tools,
             task_id=self.task_id,
             prefix_ids=self.prefix_ids,
             prefix_messages=self.prefix_messages,
-            turns_left=None if horizon is None else horizon - len(self.transitions),
+            turns_left=None if horizon is None else horizon - turn,
+            draw_key=None if seed is None else (seed, turn),
         )
 
 
@@ -55,6 +58,23 @@ class _State:
     def finish(self, slot: int, episode: _Episode) -> None:
         self.finished[episode.index] = _trajectory(episode)
         self.free.append(slot)
+
+
+class RollOut(Protocol):
+    """What runs one episode from each start, as ``rollout`` does or around it."""
+
+    def __call__(
+        self,
+        pool: EnvPool,
+        policy: Policy,
+        starts: Sequence[Start],
+        *,
+        horizon: int | None,
+        purpose: Purpose,
+        counter: TurnCounter | None,
+    ) -> list[Trajectory]:
+        """Return the episodes in the order of their starts."""
+        ...
 
 
 def rollout(

@@ -1,15 +1,19 @@
 """Training rows, the token ids of episodes with what to learn from them, packed into batches."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import torch
 
+from pivot_agents.attention import attention_mask
 from pivot_agents.chat import ChatFormat
-from pivot_agents.generation import additive_mask
 from pivot_envs import Message, ToolSpec
 from pivot_envs.trajectory import Trajectory
+
+_SHORT = 256
+"""Tokens of branches that are packed whatever the trunk: masked attention over so few costs less
+than the padding and the copies of the trunk that it saves."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +26,13 @@ class TrainingRow:
     old_logprobs: tuple[float, ...]
     """For each token, its log-probability when it was sampled, 0 where it was not."""
     advantage: float = 0.0
+    weight: float = 1.0
+    """What each of its targets counts in the loss of the step, which is a sum."""
+
+    @property
+    def targets(self) -> int:
+        """Number of tokens with a loss."""
+        return sum(self.is_target)
 
     @property
     def trunk(self) -> tuple[int, ...]:
@@ -49,10 +60,14 @@ class Batch:
     """(targets,)."""
     advantages: torch.Tensor
     """(targets,)."""
+    weights: torch.Tensor
+    """(targets,), what each target counts in the loss of the step."""
+    rows: torch.Tensor
+    """(targets,) int64, the number of each target's row, from 0. No row is in two batches."""
 
     def to(self, device: torch.device) -> "Batch":
         """Return the batch on another device."""
-        return Batch(*(getattr(self, name).to(device) for name in Batch.__slots__))
+        return Batch(*(getattr(self, field.name).to(device) for field in fields(self)))
 
     @property
     def visible(self) -> torch.Tensor:
@@ -116,14 +131,21 @@ def demonstrated_row(
     return TrainingRow(ids, tuple(is_target), (0.0,) * len(ids))
 
 
-def pack(rows: Iterable[TrainingRow], micro_batch_tokens: int, pad_id: int) -> list[Batch]:
+def pack(
+    rows: Iterable[TrainingRow],
+    micro_batch_tokens: int,
+    pad_id: int,
+    *,
+    share_prefixes: bool = True,
+) -> list[Batch]:
     """Arrange rows in batches of at most ``micro_batch_tokens`` tokens, padding included.
 
     Rows with the same trunk lie behind one copy of it while their branches together are no longer
-    than the trunk: a pivot's group then costs little more than one of its rows. A single row that
-    is longer than a micro-batch gets a batch of its own.
+    than the trunk, or than 256 tokens: a pivot's group then costs little more than one of its rows.
+    A single row that is longer than a micro-batch gets a batch of its own. Without
+    ``share_prefixes`` every row has a line of its own, which gives the same gradient for more work.
     """
-    lines = sorted(_lines(rows), key=lambda line: line.length)
+    lines = sorted(_lines(rows, share_prefixes), key=lambda line: line.length)
     batches: list[list[_Line]] = []
     for line in lines:
         # Lines come in ascending length, so the newest is as long as the padded batch will be.
@@ -139,7 +161,7 @@ def completion_logprobs(model: Any, batch: Batch) -> torch.Tensor:
     output = model(
         input_ids=batch.input_ids,
         position_ids=batch.position_ids,
-        attention_mask=additive_mask(batch.visible, model.dtype),
+        attention_mask=attention_mask(model, batch.visible, batch.position_ids, batch.position_ids),
         use_cache=False,
         logits_to_keep=batch.input_ids.shape[1] - first,
     )
@@ -157,14 +179,14 @@ class _Line:
     length: int
 
 
-def _lines(rows: Iterable[TrainingRow]) -> list[_Line]:
+def _lines(rows: Iterable[TrainingRow], share_prefixes: bool) -> list[_Line]:
     lines: list[_Line] = []
     latest: dict[tuple[int, ...], _Line] = {}
     for row in rows:
         trunk = row.trunk
         branch = len(row.token_ids) - len(trunk)
-        line = latest.get(trunk)
-        if line is None or line.length + branch > 2 * len(trunk):
+        line = latest.get(trunk) if share_prefixes else None
+        if line is None or line.length + branch > len(trunk) + max(len(trunk), _SHORT):
             line = _Line(trunk, [], len(trunk))
             latest[trunk] = line
             lines.append(line)
@@ -177,6 +199,8 @@ def _batch(lines: Sequence[_Line], pad_id: int) -> Batch:
     layouts = [_layout(line) for line in lines]
     targets = [target for layout in layouts for target in layout.targets]
     numbers = [number for number, layout in enumerate(layouts) for _ in layout.targets]
+    rows = [row for line in lines for row in line.rows]
+    row_of = [number for number, row in enumerate(rows) for _ in range(row.targets)]
     return Batch(
         input_ids=_padded([layout.input_ids for layout in layouts], pad_id),
         position_ids=_padded([layout.position_ids for layout in layouts], 0),
@@ -185,7 +209,9 @@ def _batch(lines: Sequence[_Line], pad_id: int) -> Batch:
         sources=torch.tensor([target.source for target in targets]),
         targets=torch.tensor([target.token_id for target in targets]),
         old_logprobs=torch.tensor([target.old_logprob for target in targets]),
-        advantages=torch.tensor([target.advantage for target in targets]),
+        advantages=torch.tensor([rows[number].advantage for number in row_of]),
+        weights=torch.tensor([rows[number].weight for number in row_of]),
+        rows=torch.tensor(row_of),
     )
 
 
@@ -196,7 +222,6 @@ class _Target:
     source: int
     token_id: int
     old_logprob: float
-    advantage: float
 
 
 @dataclass(slots=True)
@@ -218,8 +243,7 @@ def _layout(line: _Line) -> _Layout:
             if row.is_target[at]:
                 # The first token of a branch is predicted by the last of the trunk.
                 source = trunk - 1 if at == trunk else at + shift - 1
-                logprob = row.old_logprobs[at]
-                target = _Target(source, row.token_ids[at], logprob, row.advantage)
+                target = _Target(source, row.token_ids[at], row.old_logprobs[at])
                 layout.targets.append(target)
         layout.input_ids += row.token_ids[trunk:]
         layout.position_ids += range(trunk, len(row.token_ids))

@@ -1,6 +1,7 @@
 """Gymnasium environments whose mid-episode states can be saved and resumed.
 
-Importing registers ``pivot/Coding-v0`` and ``pivot/Drill-v0``, and starts nothing.
+Importing registers ``pivot/Coding-v0``, ``pivot/Drill-v0`` and ``pivot/Web-v0``, and starts
+nothing.
 """
 
 import gymnasium as gym
@@ -22,6 +23,7 @@ __all__ = [
 _ENTRY_POINTS = {
     "pivot/Coding-v0": "pivot_envs.coding.env:CodingEnv",
     "pivot/Drill-v0": "pivot_envs.drill:DrillEnv",
+    "pivot/Web-v0": "pivot_envs.web.env:WebEnv",
 }
 
 for _env_id, _entry_point in _ENTRY_POINTS.items():

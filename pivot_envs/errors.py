@@ -12,7 +12,10 @@ PivotError
 ├── StoreError (OSError)              a snapshot store cannot be read or written
 └── InfraError (RuntimeError)         our machinery failed; never a reward of 0
     ├── SandboxError                  the sandbox died or answered nonsense
-    └── SandboxUnavailableError       nothing on this machine can isolate a command
+    ├── WorkerError                   the process that holds an environment died
+    ├── SandboxUnavailableError       nothing on this machine can isolate a command
+    ├── BrowserError                  the browser died, hung, or was lost
+    └── BrowserUnavailableError       no browser can be started on this machine
 
 An agent's mistake becomes an observation, our machinery's failure becomes ``info["infra_error"]``.
 """
@@ -69,5 +72,17 @@ class SandboxError(InfraError):
     """The sandbox died, hung, or broke its protocol."""
 
 
+class WorkerError(InfraError):
+    """The process or actor that holds an environment died."""
+
+
 class SandboxUnavailableError(InfraError):
     """No isolation level works on this machine and ``unsafe=True`` was not given."""
+
+
+class BrowserError(InfraError):
+    """The browser died, hung, or was lost."""
+
+
+class BrowserUnavailableError(InfraError):
+    """No browser can be started on this machine; the message says what to install."""

@@ -10,7 +10,7 @@ from pivot_envs.errors import SnapshotError
 
 FORMAT_VERSION = 1
 
-Fidelity = Literal["exact", "replay"]
+Fidelity = Literal["exact", "replay", "park"]
 
 _FIELD_TYPES: Mapping[str, type] = {
     "env_id": str,

@@ -75,6 +75,15 @@ class Trajectory:
         errors = (transition.info.get("infra_error") for transition in self.transitions)
         return next((str(error) for error in errors if error is not None), None)
 
+    @property
+    def is_scored(self) -> bool:
+        """Whether the rewards mean something: the machinery held, and no verifier was undecided.
+
+        Training and profiles leave out an episode that is not scored; it is no failure.
+        """
+        undecided = any(transition.info.get("undecided") for transition in self.transitions)
+        return self.infra_error is None and not undecided
+
 
 def write_trajectories(
     path: str | os.PathLike[str],

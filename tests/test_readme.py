@@ -33,27 +33,32 @@ def run_doctest(code: str) -> None:
     runner.run(example)
 
 
-def test_there_is_a_quickstart_an_agent_and_two_programs():
-    assert len(DOCTESTS) == 2
+QUICKSTART, AGENT, MODEL, TASKS, REWARD = range(5)
+
+
+def test_there_is_a_quickstart_four_things_to_plug_in_and_two_programs():
+    assert len(DOCTESTS) == 5
     assert len(PROGRAMS) == 2
 
 
 def test_the_quickstart_has_at_most_15_lines():
-    assert len(DOCTESTS[0].splitlines()) <= 15
+    assert len(DOCTESTS[QUICKSTART].splitlines()) <= 15
 
 
-def test_the_agent_takes_fewer_than_15_lines():
-    code = [line for line in DOCTESTS[1].splitlines() if line.startswith((">>>", "..."))]
-    assert len(code) < 15
+@pytest.mark.parametrize("number", [AGENT, MODEL, TASKS, REWARD])
+def test_what_is_ones_own_plugs_in_with_at_most_15_lines(number):
+    code = [line for line in DOCTESTS[number].splitlines() if line.startswith((">>>", "..."))]
+    assert len(code) <= 15
 
 
 @pytest.mark.usefixtures("_coding_env_or_skip")
 def test_the_quickstart_runs():
-    run_doctest(DOCTESTS[0])
+    run_doctest(DOCTESTS[QUICKSTART])
 
 
-def test_the_agent_runs():
-    run_doctest(DOCTESTS[1])
+@pytest.mark.parametrize("number", [AGENT, MODEL, TASKS, REWARD])
+def test_an_own_agent_model_task_file_and_reward_run(number):
+    run_doctest(DOCTESTS[number])
 
 
 def test_the_environment_of_docker_boxes_can_be_made():

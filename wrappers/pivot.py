@@ -27,6 +27,9 @@ class Profile:
 
     rewards: tuple[float, ...]
     """One reward in [0, 1] a rollout; at least one."""
+    action_variance: float | None = None
+    """Variance of what the actions are worth, without luck, where a reward is the mean of several
+    continuations; ``None`` where rewards are verdicts on the action itself."""
 
     def __post_init__(self) -> None:
         if not self.rewards:
@@ -44,6 +47,11 @@ class Profile:
             return 0.0
         mean = self.mean
         return sum((reward - mean) ** 2 for reward in self.rewards) / len(self.rewards)
+
+    @property
+    def signal(self) -> float:
+        """How much the choice of the action matters; 0 where nothing can be learned."""
+        return self.variance if self.action_variance is None else self.action_variance
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +120,7 @@ def _record(pivot: Pivot, snapshots: SnapshotsBeside) -> dict[str, Any]:
         "effect": effect_record(pivot.effect),
         "tool": pivot.tool,
         "profile": None if pivot.profile is None else pivot.profile.rewards,
+        "action_variance": None if pivot.profile is None else pivot.profile.action_variance,
     }
 
 
@@ -129,5 +138,5 @@ def _pivot_from(record: Mapping[str, Any], snapshots: SnapshotsBeside) -> Pivot:
         demonstration=record["demonstration"],
         effect=effect,
         tool=record["tool"],
-        profile=None if rewards is None else Profile(tuple(rewards)),
+        profile=None if rewards is None else Profile(tuple(rewards), record.get("action_variance")),
     )

@@ -10,7 +10,7 @@ class StepMetrics:
     step: int
     """Finished steps, this one included."""
     loss: float
-    """Mean loss per trained token; 0 if nothing was trained."""
+    """The loss as it was aggregated, by default per trained token; 0 if nothing was trained."""
     trained_tokens: int
     """Tokens with a loss."""
     gradient_norm: float
@@ -23,11 +23,17 @@ class StepMetrics:
     kl: float | None = None
     """Mean estimate of the KL to the reference policy per trained token, in nats; ``None`` without
     one."""
+    clipped_share: float = 0.0
+    """Share of the trained tokens whose ratio is beyond the clip range, in the last update."""
     infra_errors: int = 0
     """Episodes that the machinery failed; they are masked."""
+    masked_truncations: int = 0
+    """Episodes that were cut off and therefore left out of the loss."""
     turns: int = 0
     """Rollout turns of this step."""
     generated_tokens: int = 0
     """Tokens sampled in this step."""
+    rollout_s: float = field(default=0.0, compare=False)
+    """Seconds of that for rollouts."""
     wall_s: float = field(default=0.0, compare=False)
     """Seconds that the step took."""

@@ -4,24 +4,28 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import torch
 
 from pivot_agents import lora
-from pivot_agents.accounting import TurnCounter
+from pivot_agents.accounting import Tally, TurnCounter
+from pivot_agents.checkpoint import TrainingState
+from pivot_agents.curriculum import Curriculum, SeededStarts
 from pivot_agents.llm import LLMPolicy
 from pivot_agents.losses import (
     AdvantageKind,
+    Aggregation,
+    RatioLevel,
     clipped_policy_gradient,
-    group_advantages,
-    is_mixed,
     kl_to_reference,
+    probability_ratios,
 )
-from pivot_agents.pool import EnvPool, Start
-from pivot_agents.rollout import rollout
-from pivot_agents.rows import Batch, completion_logprobs, pack, sampled_row
+from pivot_agents.pool import EnvPool
+from pivot_agents.rollout import RollOut, rollout
+from pivot_agents.rows import Batch, TrainingRow, completion_logprobs, sampled_row
+from pivot_agents.scoring import score
 from pivot_agents.trainers.adapter_trainer import AdapterTrainer
 from pivot_agents.trainers.metrics import StepMetrics
 from pivot_envs.trajectory import Trajectory
@@ -42,9 +46,21 @@ class PolicyGradientConfig:
     learning_rate: float = 1e-3
     clip_low: float = 0.2
     clip_high: float = 0.2
+    """Above ``clip_low`` it is DAPO's decoupled clip, 0.28 in arXiv:2503.14476."""
+    ratio: RatioLevel = "token"
+    """What is clipped: the ratio of each token (PPO, GRPO) or, with clip ranges of the order of
+    3e-4, that of the whole sequence (GSPO, arXiv:2507.18071)."""
     kl_coef: float = 0.02
-    """Weight of the KL to the model without its adapter."""
+    """Weight of the KL to the model without its adapter; 0 saves the pass that it needs."""
     advantage: AdvantageKind = "std"
+    """``std``, ``mean``, ``leave_one_out`` or ``none``; see ``losses.group_advantages``."""
+    aggregation: Aggregation = "token"
+    """``token``, ``sequence`` or ``constant``; see ``losses.token_weights``. A sequence is all that
+    the policy said in an episode."""
+    mask_truncated: bool = False
+    """Leave cut-off episodes out of the loss, but not out of their group's baseline: those whose
+    last action reached the token limit or that ran out of the environment's turns ("overlong
+    filtering", DAPO, arXiv:2503.14476, section 3.4). The end of ``horizon`` is no cut."""
     updates_per_step: int = 1
     """Optimizer steps on the same rollouts; the clipping matters from the second on."""
     grad_clip: float = 1.0
@@ -58,9 +74,13 @@ class PolicyGradientTrainer(AdapterTrainer):
     """Group-normalised clipped policy gradient (arXiv:2402.03300) with a KL to the base model.
 
     It knows nothing of tasks and pivots: group ``i`` of step ``t`` resets its environments with a
-    seed made of ``(seed, t, i)``, so that a group shares its start. End-to-end training is this
-    trainer over plain environments; pivot training (arXiv:2603.21383) is this trainer over
-    ``PivotResetWrapper(env, pivots)`` with a short horizon.
+    seed made of ``(seed, t, i)``, so that a group shares its start, and the draws of its episodes
+    are seeded alike: a step that is begun again, or shared among processes, sees the same episodes.
+    A ``Curriculum`` such as ``LazyProfiler`` chooses the starts itself and hears of the rewards.
+    Groups whose rewards are all equal teach nothing and cost no pass of the model.
+
+    End-to-end training is this trainer over plain environments; pivot training (arXiv:2603.21383)
+    is this trainer over ``PivotResetWrapper(env, pivots)`` with a short horizon.
     """
 
     def __init__(
@@ -70,6 +90,8 @@ class PolicyGradientTrainer(AdapterTrainer):
         config: PolicyGradientConfig,
         *,
         counter: TurnCounter | None = None,
+        curriculum: Curriculum | None = None,
+        roll_out: RollOut = rollout,
     ) -> None:
         """Prepare training.
 
@@ -78,12 +100,16 @@ class PolicyGradientTrainer(AdapterTrainer):
             pool: Where episodes run.
             config: The settings.
             counter: Counts turns; it may hold those of profiling already.
+            curriculum: Chooses where groups start; by default the environment does, by its seed.
+            roll_out: Runs the episodes: ``rollout``, or what scores them in another way.
 
         Raises:
             ValueError: There is neither a number of steps nor a budget of turns, a group has fewer
-                than two episodes, the temperature is not 1, or the model carries no adapter.
+                than two episodes, a setting has an unknown name, the temperature is not 1, or the
+                model carries no adapter.
         """
         super().__init__(policy, config.learning_rate, config.grad_clip, counter)
+        _check_names(config)
         if config.max_steps is None and config.turn_budget is None:
             raise ValueError("set max_steps or turn_budget, or training would never end")
         if config.group_size < 2:
@@ -95,92 +121,167 @@ class PolicyGradientTrainer(AdapterTrainer):
             )
         self.config = config
         self._pool = pool
+        self._curriculum = SeededStarts(config.seed) if curriculum is None else curriculum
+        self._run_episodes = roll_out
 
     @property
-    def is_done(self) -> bool:
-        """Whether the steps or the turns are used up."""
-        steps, budget = self.config.max_steps, self.config.turn_budget
-        out_of_steps = steps is not None and self.step >= steps
-        return out_of_steps or (budget is not None and self.counter.learning.turns >= budget)
+    def done_share(self) -> float:
+        """How much of the steps or of the turns is used up, the larger share, in [0, 1]."""
+        budgets = (
+            (self.step, self.config.max_steps),
+            (self.counter.learning.turns, self.config.turn_budget),
+        )
+        shares = [done / total if total else 1.0 for done, total in budgets if total is not None]
+        return min(1.0, max(shares))
 
     def _train_step(self) -> StepMetrics:
         began = time.perf_counter()
-        before = self.counter["train"]
-        episodes = self._roll_out()
-        valid = [index for index, episode in enumerate(episodes) if episode.infra_error is None]
-        returns = torch.tensor([episodes[index].return_ for index in valid])
-        groups = torch.tensor(valid, dtype=torch.int64) // self.config.group_size
-        advantages = group_advantages(returns, groups, self.config.advantage)
-        mixed = is_mixed(returns, groups)
-        chosen = [
-            episodes[index] for index, take in zip(valid, mixed.tolist(), strict=True) if take
-        ]
-        update = self._learn(chosen, advantages[mixed].tolist())
-        after = self.counter["train"]
-        mixed_groups = len(set(groups[mixed].tolist()))
+        episodes, tally = self._roll_out()
+        rolled_out_s = time.perf_counter() - began
+        mine = score(
+            episodes,
+            self.config.group_size,
+            self.config.advantage,
+            mask_truncated=self.config.mask_truncated,
+            horizon=self.config.horizon,
+            end_id=self.policy.sampling.end_id,
+        )
+        self._curriculum.observe(self.step, self._rewards(episodes))
+        pairs = zip(mine.trained, mine.advantages, strict=True)
+        update = self._learn([sampled_row(episodes[index], worth) for index, worth in pairs])
+        scores = self.processes.gather(mine)
+        scored = sum(one.scored for one in scores)
+        mixed_groups = sum(one.mixed_groups for one in scores)
         return replace(
             update,
-            reward_mean=returns.mean().item() if valid else None,
+            reward_mean=sum(one.reward_sum for one in scores) / scored if scored else None,
             zero_variance_share=1 - mixed_groups / self.config.groups_per_step,
-            infra_errors=len(episodes) - len(valid),
-            turns=after.turns - before.turns,
-            generated_tokens=after.generated_tokens - before.generated_tokens,
+            infra_errors=sum(one.infra_errors for one in scores),
+            masked_truncations=sum(one.masked for one in scores),
+            turns=tally.turns,
+            generated_tokens=tally.generated_tokens,
+            rollout_s=rolled_out_s,
             wall_s=time.perf_counter() - began,
         )
 
-    def _roll_out(self) -> list[Trajectory]:
+    def _roll_out(self) -> tuple[list[Trajectory], Tally]:
+        """Run this process's groups; returns their episodes, and what those of all cost."""
+        count, size = self.config.groups_per_step, self.config.group_size
+        groups = list(enumerate(self._curriculum.starts(self.step, count)))
         starts = []
-        for group in range(self.config.groups_per_step):
-            sequence = np.random.SeedSequence([self.config.seed, self.step, group])
-            start = Start(int(sequence.generate_state(1)[0]))
-            starts += [start] * self.config.group_size
-        return rollout(
+        for number, start in self.processes.share(groups):
+            sequence = np.random.SeedSequence([self.config.seed, self.step, number])
+            draws = sequence.generate_state(1 + size).tolist()[1:]
+            starts += [replace(start, draw_seed=draw) for draw in draws]
+        counter = TurnCounter()
+        episodes = self._run_episodes(
             self._pool,
             self.policy,
             starts,
             horizon=self.config.horizon,
             purpose="train",
-            counter=self.counter,
+            counter=counter,
         )
+        tally = sum(self.processes.gather(counter["train"]), Tally())
+        self.counter.add("train", tally)
+        return episodes, tally
 
-    def _learn(self, episodes: Sequence[Trajectory], advantages: Sequence[float]) -> StepMetrics:
-        """Update on episodes of mixed groups; without any, nothing changes."""
-        if not episodes:
+    def _rewards(self, episodes: Sequence[Trajectory]) -> list[list[float]]:
+        """Return the rewards of each group of all processes, as far as they are scored."""
+        size = self.config.group_size
+        mine = [
+            [one.return_ for one in episodes[at : at + size] if one.is_scored]
+            for at in range(0, len(episodes), size)
+        ]
+        shares = self.processes.gather(mine)
+        count = len(shares)
+        groups = range(self.config.groups_per_step)
+        return [shares[number % count][number // count] for number in groups]
+
+    def _learn(self, rows: Sequence[TrainingRow]) -> StepMetrics:
+        """Update on the rows of all processes; without any, nothing changes."""
+        config = self.config
+        # Dr. GRPO's constant is the most that can be generated.
+        budget = self.policy.sampling.max_new_tokens * (config.horizon or 1)
+        batches = self._pack(rows, config.micro_batch_tokens, config.aggregation, budget)
+        tokens = sum(self.processes.gather(sum(len(batch.targets) for batch in batches)))
+        if not tokens:
             return StepMetrics(self.step + 1, loss=0.0, trained_tokens=0, gradient_norm=0.0)
-        rows = [sampled_row(*pair) for pair in zip(episodes, advantages, strict=True)]
-        batches = pack(rows, self.config.micro_batch_tokens, self.policy.chat.pad_id)
-        total = sum(len(batch.targets) for batch in batches)
-        for _ in range(self.config.updates_per_step):
-            kl_sums: list[float] = []
-            loss, norm = self._update(batches, partial(self._loss, kl_sums=kl_sums))
+        if not self.policy.samples_exactly:
+            batches = [self._with_exact_logprobs(batch) for batch in batches]
+        references = [self._reference_logprobs(batch) for batch in batches]
+        for _ in range(config.updates_per_step):
+            seen = _Seen()
+            loss, norm = self._update(batches, partial(self._loss, references, seen))
+        shares = self.processes.gather((loss, seen.kl_sum, seen.clipped))
+        loss, kl_sum, clipped = (sum(share[place] for share in shares) for place in range(3))
         return StepMetrics(
             step=self.step + 1,
             loss=loss,
-            trained_tokens=total,
+            trained_tokens=tokens,
             gradient_norm=norm,
-            kl=sum(kl_sums) / total,
+            kl=kl_sum / tokens,
+            clipped_share=clipped / tokens,
         )
 
-    def _loss(self, batch: Batch, kl_sums: list[float]) -> torch.Tensor:
-        """Loss per target, (targets,); appends the sum of the KL estimates."""
-        model, config = self.policy.model, self.config
-        logprobs = completion_logprobs(model, batch)
-        loss = clipped_policy_gradient(
-            logprobs,
-            batch.old_logprobs,
-            batch.advantages,
-            clip_low=config.clip_low,
-            clip_high=config.clip_high,
-        )
-        if config.kl_coef == 0:
+    @torch.no_grad()
+    def _with_exact_logprobs(self, batch: Batch) -> Batch:
+        return replace(batch, old_logprobs=completion_logprobs(self.policy.model, batch))
+
+    @torch.no_grad()
+    def _reference_logprobs(self, batch: Batch) -> torch.Tensor | None:
+        if self.config.kl_coef == 0:
+            return None
+        with lora.reference(self.policy.model) as model:
+            return completion_logprobs(model, batch)
+
+    def _loss(
+        self,
+        references: Sequence[torch.Tensor | None],
+        seen: "_Seen",
+        number: int,
+        batch: Batch,
+    ) -> torch.Tensor:
+        """Loss per target, (targets,), of one micro-batch; adds to what is ``seen``."""
+        config, reference = self.config, references[number]
+        logprobs = completion_logprobs(self.policy.model, batch)
+        sequences = batch.rows if config.ratio == "sequence" else None
+        ratios = probability_ratios(logprobs, batch.old_logprobs, sequences)
+        low, high = config.clip_low, config.clip_high
+        loss = clipped_policy_gradient(ratios, batch.advantages, clip_low=low, clip_high=high)
+        seen.clipped += int(((ratios < 1 - low) | (ratios > 1 + high)).sum())
+        if reference is None:
             return loss
-        with lora.reference(model), torch.no_grad():
-            reference_logprobs = completion_logprobs(model, batch)
-        kl = kl_to_reference(logprobs, reference_logprobs)
-        kl_sums.append(kl.sum().item())
+        kl = kl_to_reference(logprobs, reference)
+        seen.kl_sum += kl.sum().item()
         return loss + config.kl_coef * kl
 
     def _settings(self) -> Mapping[str, Any]:
         # A longer run may go on from a shorter one.
         limits = {"max_steps", "turn_budget"}
-        return {name: value for name, value in asdict(self.config).items() if name not in limits}
+        settings = {
+            name: value for name, value in asdict(self.config).items() if name not in limits
+        }
+        return {**settings, **self._curriculum.settings()}
+
+    def _state(self) -> TrainingState:
+        return replace(super()._state(), curriculum=self._curriculum)
+
+
+@dataclass(slots=True)
+class _Seen:
+    """Sums over the micro-batches of one update."""
+
+    kl_sum: float = 0.0
+    clipped: int = 0
+    """Tokens whose ratio is beyond the clip range."""
+
+
+def _check_names(config: PolicyGradientConfig) -> None:
+    kinds = {"advantage": AdvantageKind, "aggregation": Aggregation, "ratio": RatioLevel}
+    for name, kind in kinds.items():
+        if getattr(config, name) not in get_args(kind):
+            expected = ", ".join(map(repr, get_args(kind)))
+            raise ValueError(
+                f"expected {name} to be one of {expected}, got {getattr(config, name)!r}"
+            )

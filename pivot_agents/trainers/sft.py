@@ -10,7 +10,7 @@ import numpy as np
 from pivot_agents.accounting import TurnCounter
 from pivot_agents.llm import LLMPolicy
 from pivot_agents.losses import cross_entropy
-from pivot_agents.rows import completion_logprobs, demonstrated_row, pack
+from pivot_agents.rows import completion_logprobs, demonstrated_row
 from pivot_agents.trainers.adapter_trainer import AdapterTrainer
 from pivot_agents.trainers.metrics import StepMetrics
 from pivot_envs import ToolSpec
@@ -62,22 +62,24 @@ class SFTTrainer(AdapterTrainer):
         self._rows = [demonstrated_row(policy.chat, one, tools) for one in demonstrations]
 
     @property
-    def is_done(self) -> bool:
-        """Whether ``max_steps`` are done."""
-        return self.step >= self.config.max_steps
+    def done_share(self) -> float:
+        """How much of ``max_steps`` is done, in [0, 1]."""
+        return min(1.0, self.step / self.config.max_steps) if self.config.max_steps else 1.0
 
     def _train_step(self) -> StepMetrics:
         began = time.perf_counter()
-        rows = [self._rows[index] for index in self._chosen()]
-        batches = pack(rows, self.config.micro_batch_tokens, self.policy.chat.pad_id)
+        rows = [self._rows[index] for index in self.processes.share(self._chosen())]
+        batches = self._pack(rows, self.config.micro_batch_tokens)
         model = self.policy.model
         loss, norm = self._update(
-            batches, lambda batch: cross_entropy(completion_logprobs(model, batch))
+            batches, lambda _, batch: cross_entropy(completion_logprobs(model, batch))
         )
+        tokens = sum(len(batch.targets) for batch in batches)
+        shares = self.processes.gather((loss, tokens))
         return StepMetrics(
             step=self.step + 1,
-            loss=loss,
-            trained_tokens=sum(len(batch.targets) for batch in batches),
+            loss=sum(share[0] for share in shares),
+            trained_tokens=sum(share[1] for share in shares),
             gradient_norm=norm,
             wall_s=time.perf_counter() - began,
         )

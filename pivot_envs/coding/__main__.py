@@ -13,6 +13,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from pivot_envs.coding.commands import evaluate, make_swebench
 from pivot_envs.coding.gold import Bug
 from pivot_envs.coding.task import CodingTask
 from pivot_envs.coding.task_file import LoadedTasks, write_tasks
@@ -135,7 +136,13 @@ def main() -> int:
     logging.getLogger("unearth").setLevel(logging.ERROR)
     try:
         tyro.extras.subcommand_cli_from_dict(
-            {"build": build, "validate": validate, "show": show},
+            {
+                "build": build,
+                "validate": validate,
+                "show": show,
+                "make-swebench": make_swebench,
+                "evaluate": evaluate,
+            },
             prog="python -m pivot_envs.coding",
         )
     except KeyboardInterrupt:

@@ -76,6 +76,16 @@ def parse_diff(text: str) -> tuple[FileDiff, ...]:
     return tuple(files)
 
 
+def added_lines(text: str) -> frozenset[str]:
+    """Return the lines that a unified diff adds, without the space around them.
+
+    Raises:
+        TaskError: It is damaged, or changes a binary file.
+    """
+    hunks = (hunk for file in parse_diff(text) for hunk in file.hunks)
+    return frozenset(line.strip() for hunk in hunks for line in hunk.added)
+
+
 def apply_diff(text: str, read: Callable[[str], str | None]) -> Mapping[str, str | None]:
     """Apply a unified diff; every line of context must stand where the diff says.
 

@@ -2,26 +2,26 @@
 
 import shlex
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from pivot_envs.coding.digest import workspace_digest
 from pivot_envs.coding.editing import edit_text, syntax_error
 from pivot_envs.coding.focus import Focus, find_focus, next_place
 from pivot_envs.coding.grading import grade
-from pivot_envs.coding.output import clip, output_facts, reproducible
+from pivot_envs.coding.output import clip, exit_line, output_facts, reproducible
 from pivot_envs.coding.task import CodingTask
+from pivot_envs.coding.tasks.predictions import state_patch
 from pivot_envs.coding.taskset import TaskSet
 from pivot_envs.coding.terminal import Terminal
 from pivot_envs.coding.toolbox import TOOLS
-from pivot_envs.coding.view import find_function, show_function, show_lines, shown_lines
+from pivot_envs.coding.view import show_lines, shown_lines, view_function, view_lines
 from pivot_envs.coding.workspace import Workspace
 from pivot_envs.core import PivotEnv, ToolResult
-from pivot_envs.errors import ActionError, InfraError, SandboxUnavailableError, SnapshotError
+from pivot_envs.errors import ActionError, InfraError, SnapshotError
 from pivot_envs.sandbox.base import FileEntry, Sandbox, SandboxState
 from pivot_envs.sandbox.choice import SandboxChoice
 from pivot_envs.tools import ToolCall
-
-_VIEW_LINES = 100
 
 
 class CodingEnv(PivotEnv):
@@ -36,8 +36,8 @@ class CodingEnv(PivotEnv):
     (cwd, variables, functions, options) and the box's limits, for a box of any kind; background
     processes end at a restore.
 
-    The workspace holds no trace of the answer, but an embedded box shows the machine's Python and
-    ``/usr``, and with them any copy of the task's package, such as one in setuptools.
+    The box holds no trace of the answer. Installed copies of the packages under repair, such as
+    one in setuptools, are hidden in embedded boxes, but for those that pytest needs.
     """
 
     metadata: dict[str, Any] = {  # noqa: RUF012
@@ -73,7 +73,8 @@ class CodingEnv(PivotEnv):
             command_timeout_s: Seconds after which a command's process tree is killed.
             render_mode: ``human`` prints, ``ansi`` returns text, ``rgb_array`` draws a terminal.
             sandbox: ``embedded`` or ``docker``.
-            image: Docker image; by default what ``python -m pivot_envs.sandbox build-image`` makes.
+            image: Docker image; by default the one that a task names, and else what
+                ``python -m pivot_envs.sandbox build-image`` makes.
             limits: What commands may use, as far as it differs from ``sandbox.limits.Limits``.
             spare_boxes: Docker boxes kept ready for resets; environments of a process share them.
             unsafe: Go on without isolation where the machine allows none.
@@ -89,7 +90,9 @@ class CodingEnv(PivotEnv):
         self._tasks = TaskSet(tasks, split=split, task_ids=task_ids)
         self._max_output_chars = max_output_chars
         self._command_timeout_s = command_timeout_s
-        self._choice = SandboxChoice.of(sandbox, image, limits, spare_boxes, unsafe)
+        choice = SandboxChoice.of(sandbox, image, limits, spare_boxes, unsafe)
+        self._choice = replace(choice, hidden_packages=self._tasks.packages)
+        self._box_choice = self._choice
         self._sandbox = self._make_sandbox(self._choice)
         self._terminal = Terminal()
         self._hint = ""
@@ -115,6 +118,17 @@ class CodingEnv(PivotEnv):
         """Do what ``PivotEnv.reset`` does; ``info["sandbox_level"]`` tells the isolation in use."""
         observation, info = super().reset(seed=seed, options=options)
         return observation, {**info, "sandbox_level": self._sandbox.level}
+
+    def patch(self) -> str:
+        """Return what the agent has changed, as git shows it; after the end, only what counts.
+
+        Raises:
+            UnsavableError: The agent left files that no snapshot can hold.
+            SandboxError: The sandbox died, or does not run.
+            SourceError: There is no git.
+        """
+        start, left_out = self._workspace().start_state(self.task), self.task.test_paths()
+        return state_patch(start, self._sandbox.save(), left_out=left_out)
 
     def render(self) -> Any:
         """Return the transcript: text (``ansi``), pixels (``rgb_array``) or None (``human``)."""
@@ -145,23 +159,20 @@ class CodingEnv(PivotEnv):
         elif task_id not in self._tasks:
             raise ValueError(f"unknown task_id {task_id!r}; env.unwrapped.task_ids lists them")
         task = self._tasks[task_id]
+        self._choose_box(task)
         self._sandbox.set_limits(self._choice.limits)
-        self._load_sandbox(self._tasks.workspace(task).start_state(task))
+        self._sandbox.bring_up(self._tasks.workspace(task).start_state(task))
         self._hint = task.issue
         self._viewed_path = None
         self._places = []
         return task_id, task.issue
 
-    def _load_sandbox(self, state: SandboxState) -> None:
-        """Put a state into the box, starting it or replacing one that died."""
-        try:
-            self._sandbox.start()
-            self._sandbox.load(state)
-        except SandboxUnavailableError:
-            raise
-        except InfraError:
-            self._sandbox.restart()
-            self._sandbox.load(state)
+    def _choose_box(self, task: CodingTask) -> None:
+        """Go over to a box of the task's own image, unless one was given to the environment."""
+        choice = self._choice.with_image(task.environment.image)
+        if choice != self._box_choice:
+            self._sandbox.close()
+            self._sandbox, self._box_choice = self._make_sandbox(choice), choice
 
     def _act(self, call: ToolCall) -> ToolResult:
         arguments = call.arguments
@@ -180,13 +191,9 @@ class CodingEnv(PivotEnv):
         result = self._sandbox.run(command, timeout_s=self._command_timeout_s)
         output = reproducible(result.output)
         self._hint = output if "::" in output or ".py:" in output else self._hint
-        if result.timed_out:
-            limit = f"{self._command_timeout_s:g} s"
-            ending = f"[timed out after {limit}; all its processes were killed]"
-        else:
-            ending = f"[exit code {result.exit_code}]"
+        ending = exit_line(result, self._command_timeout_s)
         shown = clip(output.rstrip("\n"), self._max_output_chars)
-        facts = output_facts(output, result.exit_code)
+        facts = output_facts(command, shown, result.exit_code)
         return ToolResult(f"{shown}\n{ending}" if shown else ending, facts=facts)
 
     def _view(self, arguments: Mapping[str, Any]) -> ToolResult:
@@ -201,17 +208,9 @@ class CodingEnv(PivotEnv):
             raise ActionError("no file was viewed or edited before: name the path")
         source = self._read(path)
         if function:
-            span = find_function(source, function)
-            if span is None:
-                raise ActionError(f"{path} defines no function {function!r}")
-            title, text = f"{path}::{span.name}", show_function(source, span)
+            title, text = view_function(path, source, function)
         else:
-            start = max(1, arguments.get("start", 1))
-            end = arguments.get("end", start + _VIEW_LINES - 1)
-            title, text = path, show_lines(source, start, end)
-        if not text:
-            count = source.count("\n") + 1
-            raise ActionError(f"{path} has {count} lines: nothing to show there")
+            title, text = path, view_lines(path, source, arguments)
         self._viewed_path = path
         text = clip(text, self._max_output_chars)
         facts = frozenset(f"{path}:{number}" for number in shown_lines(text))
@@ -280,9 +279,10 @@ class CodingEnv(PivotEnv):
         return state, saved.blobs
 
     def _load(self, task_id: str, state: Mapping[str, Any], blobs: Mapping[str, bytes]) -> None:
+        self._choose_box(self._tasks[task_id])
         self._sandbox.set_limits(self._choice.limits.restored(state.get("limits")))
         files = tuple(FileEntry(*entry) for entry in state["files"])
-        self._load_sandbox(SandboxState(files=files, shell=state["shell"], blobs=blobs))
+        self._sandbox.bring_up(SandboxState(files=files, shell=state["shell"], blobs=blobs))
         self._hint = state["hint"]
         self._viewed_path = state["viewed_path"]
         self._places = list(state["places"])

@@ -105,6 +105,29 @@ class Patch:
         return apply_diff(self.diff, read)
 
 
+@dataclass(frozen=True, slots=True)
+class BugPatch:
+    """A unified diff that puts a bug into code that is whole in the workspace's origin."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid", strict=True)
+
+    diff: Annotated[str, Field(min_length=1)]
+    """As ``git diff`` writes it, from the workspace to the start."""
+    kind: Literal["bug_patch"] = "bug_patch"
+
+    def changes_to_start(self, read: ReadText) -> Changes:
+        """Return the files that the patch changes, with the bug.
+
+        Raises:
+            TaskError: The patch does not fit the workspace.
+        """
+        return apply_diff(self.diff, read)
+
+    def changes_to_solution(self, read: ReadText) -> Changes:
+        """Return nothing: the workspace is whole."""
+        return {}
+
+
 def mutate(mutations: Iterable[Mutation], read: ReadText) -> dict[str, str | None]:
     """Return the files that some mutations change, with them.
 

@@ -1,7 +1,8 @@
 """The grader: puts its own copy of the tests back and runs the named ones in a fresh process."""
 
 import re
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
 from pivot_envs.coding.task import CodingTask
@@ -31,7 +32,10 @@ class Verdict:
 
 
 def graded_state(
-    state: SandboxState, workspace: Workspace, graders: SandboxState | None = None
+    state: SandboxState,
+    workspace: Workspace,
+    graders: SandboxState | None = None,
+    graders_paths: Collection[str] = (),
 ) -> SandboxState:
     """Return ``state`` with everything that can steer a test run taken from the grader's files.
 
@@ -43,12 +47,14 @@ def graded_state(
         state: The agent's files.
         workspace: What the agent began from, without a bug.
         graders: The grader's files; by default the workspace's own.
+        graders_paths: Files that are the grader's wherever they lie.
     """
     graders = workspace.state if graders is None else graders
 
     def is_agents(path: str) -> bool:
         in_package = workspace.owns(path) and not workspace.is_test(path)
-        return in_package and not _STEERS_TESTS.search(path)
+        is_graders = path in graders_paths or _STEERS_TESTS.search(path)
+        return in_package and not is_graders
 
     entries = {entry.path: entry for entry in state.files if is_agents(entry.path)}
     for entry in graders.files:
@@ -106,10 +112,29 @@ def run_graded(
     """
     graders = workspace.graders_state(task)
     try:
-        sandbox.load(graded_state(state, workspace, graders))
+        sandbox.load(graded_state(state, workspace, graders, task.test_paths()))
     except SnapshotError as error:
         raise SandboxError(f"the graded files cannot be put in place: {error}") from error
     environment = task.environment
     limit_s = timeout_s if environment.timeout_s is None else environment.timeout_s
-    options = (*environment.options, *options)
-    return sandbox.run_tests(task.named_tests(), timeout_s=limit_s, options=options)
+    named = task.named_tests()
+    tests = tuple(dict.fromkeys(map(_runnable, named)))
+    report = sandbox.run_tests(tests, timeout_s=limit_s, options=(*environment.options, *options))
+    cut = {test: _cut_outcome(test, report.outcomes) for test in named if _runnable(test) != test}
+    return replace(report, outcomes={**report.outcomes, **cut})
+
+
+def _runnable(test: str) -> str:
+    """Return the id to run for a named test.
+
+    SWE-bench cuts ids at the first space, which may lie inside of a test's parameters; such a test
+    is run with all of its parameters.
+    """
+    is_cut = "[" in test and not test.endswith("]")
+    return test.partition("[")[0] if is_cut else test
+
+
+def _cut_outcome(test: str, outcomes: Mapping[str, str]) -> str:
+    """Return the outcome of everything that would be cut to this name."""
+    found = {outcome for name, outcome in outcomes.items() if name.partition(" ")[0] == test}
+    return "passed" if found == {"passed"} else "failed"

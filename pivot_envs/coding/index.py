@@ -64,10 +64,18 @@ def read_pip_settings() -> PipSettings:
     )
 
 
-def download_release(name: str, version: str | None, settings: PipSettings) -> Download:
-    """Download the source release of a package, the newest one if no version is given.
+def download_release(
+    name: str, version: str | None, settings: PipSettings, *, binary: bool = False
+) -> Download:
+    """Download a release of a package, the newest one if no version is given.
 
     Nothing is built and no code of the package runs.
+
+    Args:
+        name: Name of the package.
+        version: Exact version, or ``None`` for the newest.
+        settings: Where and how to look.
+        binary: Whether to take the wheel instead of the source release.
 
     Raises:
         SourceError: There is no such package or version, it has no source release, the index
@@ -76,7 +84,8 @@ def download_release(name: str, version: str | None, settings: PipSettings) -> D
     index_urls = () if settings.no_index else settings.index_urls
     with _session(settings) as session:
         try:
-            package = _find(_finder(settings, index_urls, session), name, version)
+            finder = _finder(settings, index_urls, session, binary)
+            package = _find(finder, name, version)
             response = session.get(package.link.normalized)
             response.raise_for_status()
             content = bytes(response.content)
@@ -115,7 +124,7 @@ def _session(settings: PipSettings) -> PyPIClient:
 
 
 def _finder(
-    settings: PipSettings, index_urls: tuple[str, ...], session: PyPIClient
+    settings: PipSettings, index_urls: tuple[str, ...], session: PyPIClient, binary: bool
 ) -> PackageFinder:
     links = [link for link in settings.find_links if "://" in link or Path(link).exists()]
     finder = PackageFinder(
@@ -123,7 +132,8 @@ def _finder(
         session,  # type: ignore[arg-type]
         index_urls=index_urls,
         find_links=links,
-        no_binary=[":all:"],
+        no_binary=[] if binary else [":all:"],
+        only_binary=[":all:"] if binary else [],
     )
     if settings.no_index:
         finder.sources = [source for source in finder.sources if source["type"] != "index"]

@@ -2,6 +2,9 @@
 
 import re
 
+from pivot_envs.sandbox.base import CommandResult
+from pivot_envs.sandbox.pytest_command import pytest_words
+
 _DURATION = re.compile(
     r"^(.*\b(?:passed|failed|errors?|skipped|xfailed|xpassed|deselected|warnings?|[Rr]an)\b.*)"
     r" in \d+\.\d+s(?: \(\d+:\d\d:\d\d\))?",
@@ -26,8 +29,22 @@ def clip(text: str, max_chars: int) -> str:
     return f"{text[:head]}\n[... {omitted} characters omitted ...]\n{text[-tail:]}"
 
 
-def output_facts(output: str, exit_code: int | None) -> frozenset[str]:
-    """Return what a command taught: its exit code, and test counts or else its lines."""
+def output_facts(command: str, output: str, exit_code: int | None) -> frozenset[str]:
+    """Return what a command taught: its exit code, and test counts or else its lines.
+
+    Counts are believed of a plain pytest run alone, since any command can print them. A command
+    that succeeds and prints nothing taught nothing.
+    """
+    if exit_code == 0 and not output.strip():
+        return frozenset()
     counts = {f"{number} {outcome}" for number, outcome in _COUNT.findall(output)}
     lines = {f"output: {line}" for line in output.splitlines()}
-    return frozenset({f"exit code {exit_code}"} | (counts or lines))
+    is_test_run = bool(counts) and bool(pytest_words(command))
+    return frozenset({f"exit code {exit_code}"} | (counts if is_test_run else lines))
+
+
+def exit_line(result: CommandResult, timeout_s: float) -> str:
+    """Return the line by which the agent is told how its command ended."""
+    if result.timed_out:
+        return f"[timed out after {timeout_s:g} s; all its processes were killed]"
+    return f"[exit code {result.exit_code}]"

@@ -7,7 +7,7 @@ import re
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from email.parser import HeaderParser
 from pathlib import Path, PurePosixPath
@@ -79,6 +79,24 @@ def fetch_source(
             tests or no Python package.
     """
     name = canonicalize_name(name)
+    release = fetch_release(name, version, cache_dir=cache_dir)
+    if sha256 not in (None, release.sha256):
+        raise SourceError(
+            f"{name} {release.version}: expected a release with SHA-256 {sha256}, "
+            f"got {release.sha256}; it was made from another archive"
+        )
+    return unpack_release(name, release)
+
+
+def fetch_release(
+    name: str, version: str | None = None, *, cache_dir: str | Path | None = None
+) -> Download:
+    """Fetch the archive of a source release, from the cache if it is there.
+
+    Raises:
+        SourceError: The release cannot be fetched or kept.
+    """
+    name = canonicalize_name(name)
     folder = cache_folder(cache_dir) / "sources"
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -89,12 +107,7 @@ def fetch_source(
                 _keep(folder, name, release)
     except OSError as error:
         raise SourceError(f"cannot keep source releases in {folder}: {error}") from error
-    if sha256 not in (None, release.sha256):
-        raise SourceError(
-            f"{name} {release.version}: expected a release with SHA-256 {sha256}, "
-            f"got {release.sha256}; it was made from another archive"
-        )
-    return unpack_release(name, release)
+    return release
 
 
 def cache_folder(cache_dir: str | Path | None = None) -> Path:
@@ -116,7 +129,7 @@ def unpack_release(name: str, release: Download) -> PackageSource:
     package_dirs = _package_dirs(name, members)
     if not package_dirs:
         raise SourceError(f"{title} has no pure-Python package at its root or in src/")
-    test_dirs = _test_dirs(members)
+    test_dirs = find_test_dirs(members)
     if not test_dirs:
         raise SourceError(f"{title} has no tests: no test_*.py; choose a release that ships them")
     kept = [
@@ -207,7 +220,8 @@ def _package_dirs(name: str, paths: Mapping[str, object]) -> tuple[str, ...]:
     return tuple(sorted(named or folders or modules))
 
 
-def _test_dirs(paths: Mapping[str, object]) -> tuple[str, ...]:
+def find_test_dirs(paths: Iterable[str]) -> tuple[str, ...]:
+    """Return the folders among ``paths`` that hold tests, and test files that lie elsewhere."""
     places: set[str] = set()
     for path in paths:
         parts = path.split("/")

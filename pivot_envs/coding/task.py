@@ -10,7 +10,8 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import ConfigDict, Field
 
-from pivot_envs.coding.gold import Bug, Patch
+from pivot_envs.coding.diff import parse_diff
+from pivot_envs.coding.gold import Bug, BugPatch, Patch
 from pivot_envs.errors import TaskError
 
 Split = Literal["train", "test", "unseen"]
@@ -105,7 +106,7 @@ class CodingTask:
     """Test ids that fail at the start and pass once the task is solved."""
     pass_to_pass: tuple[str, ...]
     """Test ids that pass before and after."""
-    gold: Annotated[Bug | Patch, Field(discriminator="kind")] | None = None
+    gold: Annotated[Bug | BugPatch | Patch, Field(discriminator="kind")] | None = None
     """The known solution. It never enters the box and must not reach an agent under test."""
     test_patch: Annotated[str, Field(pattern=_TEST_TEXT)] = ""
     """Unified diff from the workspace to the grader's files. The box never holds what it adds;
@@ -156,6 +157,28 @@ class CodingTask:
     def named_tests(self) -> tuple[str, ...]:
         """Return FAIL_TO_PASS, then PASS_TO_PASS."""
         return (*self.fail_to_pass, *self.pass_to_pass)
+
+    def test_paths(self) -> frozenset[str]:
+        """Return the files that the test patch changes, adds or removes.
+
+        Raises:
+            TaskError: The test patch is damaged.
+        """
+        files = parse_diff(self.test_patch)
+        return frozenset(path for file in files for path in (file.old_path, file.path) if path)
+
+    def packages(self) -> frozenset[str]:
+        """Return the import names of the packages that the known solution changes."""
+        match self.gold:
+            case Bug(mutations=mutations):
+                paths = [mutation.path for mutation in mutations]
+            case BugPatch(diff=diff) | Patch(diff=diff):
+                paths = [file.path or "" for file in parse_diff(diff)]
+            case None:
+                paths = []
+        modules = (path.removeprefix("src/") for path in paths if path.endswith(".py"))
+        tops = {module.partition("/")[0].removesuffix(".py") for module in modules}
+        return frozenset(tops - {"setup", "tests", "test", "docs", "conftest"})
 
     def title(self) -> str:
         """Return what the workspace is, such as ``sqlparse 0.5.3``."""

@@ -15,7 +15,7 @@ import zstandard
 from pydantic import TypeAdapter, ValidationError
 
 from pivot_envs.coding.diff import parse_diff
-from pivot_envs.coding.gold import Bug, Patch
+from pivot_envs.coding.gold import Bug, BugPatch, Patch
 from pivot_envs.coding.task import CodingTask, as_json, leaves_workspace
 from pivot_envs.errors import TaskError
 
@@ -25,6 +25,8 @@ SUFFIXES = (".jsonl", ".jsonl.gz", ".jsonl.zst")
 """How the names of task files end."""
 SHIPPED = ("mutations", "releases")
 """Names of the task files that ship with the package."""
+
+_DAMAGED = (zstandard.ZstdError, zlib.error, gzip.BadGzipFile, EOFError, UnicodeDecodeError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +128,7 @@ def read_text(path: Path) -> str:
             if not frame.eof:
                 raise EOFError("the file ends in the middle of its compressed data")
         return content.decode()
-    except (zstandard.ZstdError, zlib.error, EOFError, UnicodeDecodeError) as error:
+    except _DAMAGED as error:
         raise TaskError(f"{path} is no readable task file: {error}") from error
     except OSError as error:
         reason = error.strerror or str(error)
@@ -149,6 +151,8 @@ def _check_header(path: Path, line: str) -> None:
             f"this version reads {TASK_FILE_VERSION}; "
             + ("update pivot-rl to read it" if is_newer else "build it again")
         )
+    if isinstance(header, dict) and "instance_id" in header:
+        raise TaskError(f"{path} holds SWE-bench rows: name it with tasks='swebench:{path}'")
     raise TaskError(
         f"{path}, line 1: expected the header {as_json(expected)}, got {str(header)!r:.80}; "
         "build the file again with python -m pivot_envs.coding build"
@@ -179,7 +183,7 @@ def _paths(place: str, task: CodingTask) -> Iterator[tuple[str, str]]:
     if isinstance(task.gold, Bug):
         for index, mutation in enumerate(task.gold.mutations):
             yield f"gold.mutations.{index}.path", mutation.path
-    if isinstance(task.gold, Patch):
+    if isinstance(task.gold, BugPatch | Patch):
         diffs["gold.diff"] = task.gold.diff
     for name, diff in diffs.items():
         try:

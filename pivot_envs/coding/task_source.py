@@ -19,6 +19,7 @@ from pivot_envs.errors import PivotError, TaskError
 KINDS: Mapping[str, str] = {
     "mutations": "pivot_envs.coding.tasks.built:MutationTasks",
     "releases": "pivot_envs.coding.tasks.built:ReleasePairs",
+    "swebench": "pivot_envs.coding.tasks.swebench:SweBench",
 }
 """Kind of a spec to the class that reads its argument, as ``module:Class``."""
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 import numpy as np
+from packaging.utils import canonicalize_name
 
 from pivot_envs.coding.task import CodingTask, as_json
 from pivot_envs.coding.task_file import LoadedTasks, default_tasks_path
@@ -60,6 +61,8 @@ class TaskSet:
                 f"there are the splits {', '.join(splits) or 'of no task'}"
             )
         self._tasks = kept
+        self.packages = _packages_of(tuple(kept.values()))
+        """Import names of the packages under repair, but for those that tests of others need."""
         self.ids = tuple(kept)
         """Ids in the source's order."""
 
@@ -134,6 +137,13 @@ def _tasks_of(spec: str) -> tuple[TaskSource, Mapping[str, CodingTask]]:
             stacklevel=5,
         )
     return source, MappingProxyType({task.task_id: task for task in loaded.tasks})
+
+
+def _packages_of(tasks: Sequence[CodingTask]) -> tuple[str, ...]:
+    names = {name for task in tasks for name in task.packages()}
+    needed = {text for task in tasks for text in task.environment.requirements}
+    distributions = {canonicalize_name(name) for name in needed}
+    return tuple(sorted(name for name in names if canonicalize_name(name) not in distributions))
 
 
 def _stamp(path: Path) -> tuple[tuple[str, int, int], ...]:

@@ -1,8 +1,14 @@
 """How source code is shown to the agent: short line numbers, folded docstrings, found functions."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
+
+from pivot_envs.errors import ActionError
+
+_VIEW_LINES = 100
 
 _DEFINITION = re.compile(r"^(\s*)(?:async\s+)?(def|class)\s+(\w+)")
 _COMPOUND = re.compile(r"^(\s*)(?:if|elif|else|try|except|finally|for|while|with)\b.*:")
@@ -99,6 +105,32 @@ def find_function(source: str, name: str) -> FunctionSpan | None:
     exact = [span for span in spans if span.name == name]
     loose = [span for span in spans if span.name.rsplit(".", 1)[-1] == name]
     return next(iter(exact + loose), None)
+
+
+def view_function(path: str, source: str, name: str) -> tuple[str, str]:
+    """Return the title and the text by which the agent is shown a function.
+
+    Raises:
+        ActionError: The file defines no such function.
+    """
+    span = find_function(source, name)
+    if span is None:
+        raise ActionError(f"{path} defines no function {name!r}")
+    return f"{path}::{span.name}", show_function(source, span)
+
+
+def view_lines(path: str, source: str, arguments: Mapping[str, Any]) -> str:
+    """Return the lines from ``start`` to ``end``, by default the first hundred from ``start``.
+
+    Raises:
+        ActionError: The file has no such lines.
+    """
+    start = max(1, arguments.get("start", 1))
+    text = show_lines(source, start, arguments.get("end", start + _VIEW_LINES - 1))
+    if not text:
+        count = source.count("\n") + 1
+        raise ActionError(f"{path} has {count} lines: nothing to show there")
+    return text
 
 
 def show_lines(source: str, start: int, end: int) -> str:

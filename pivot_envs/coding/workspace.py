@@ -24,7 +24,8 @@ class Workspace:
     state: SandboxState
     """The files as they are, before any bug or solution."""
     package_dirs: tuple[str, ...]
-    """The code's own folders and modules; only what lies in them is the agent's to change."""
+    """The code's own folders and modules, ``.`` for all; only what lies in them is the agent's to
+    change."""
     test_dirs: tuple[str, ...]
     """Folders with tests, and test files that lie elsewhere; they may lie in the code's own."""
     _names: Mapping[str, str] = field(init=False, repr=False, compare=False)
@@ -61,7 +62,7 @@ class Workspace:
 
     def owns(self, path: str) -> bool:
         """Tell whether a path lies in one of the package's own directories."""
-        return any(path == top or path.startswith(f"{top}/") for top in self.package_dirs)
+        return any(top in (".", path) or path.startswith(f"{top}/") for top in self.package_dirs)
 
     def is_test(self, path: str) -> bool:
         """Tell whether a path lies in the release's tests directory."""
@@ -161,13 +162,25 @@ def _decoded(content: bytes) -> str:
     return content.decode("utf-8")
 
 
-def make_state(files: Mapping[str, bytes], modes: Mapping[str, int]) -> SandboxState:
-    """Return a sandbox state of files, with their folders; modes are 0o644 by default."""
+def make_state(
+    files: Mapping[str, bytes],
+    modes: Mapping[str, int],
+    links: Mapping[str, str] | None = None,
+) -> SandboxState:
+    """Return a sandbox state of files and links, with their folders.
+
+    Args:
+        files: Contents by path.
+        modes: Permission bits of the files that are not 0o644.
+        links: Targets of symbolic links by path.
+    """
     blobs = {sha256(content): content for content in files.values()}
     entries = {
         path: FileEntry(path, "file", modes.get(path, 0o644), sha256(content))
         for path, content in files.items()
     }
+    for path, target in (links or {}).items():
+        entries[path] = FileEntry(path, "symlink", 0, target)
     _add_folders(entries)
     ordered = tuple(sorted(entries.values(), key=lambda entry: entry.path))
     return SandboxState(files=ordered, shell="", blobs=blobs)

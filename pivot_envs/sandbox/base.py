@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from pivot_envs.errors import InfraError, SandboxUnavailableError
 from pivot_envs.sandbox.limits import Limits
 
 WORKSPACE = "/workspace"
@@ -149,6 +150,23 @@ class Sandbox(ABC):
         """Replace the box, whatever became of it, by a new one with an empty workspace."""
         self.close()
         self.start()
+
+    def bring_up(self, state: SandboxState) -> None:
+        """Load a state, starting the box or replacing one that died.
+
+        Raises:
+            SandboxUnavailableError: This machine cannot isolate and ``unsafe`` was not given.
+            SandboxError: A new box fails, too.
+            SnapshotError: The state cannot be loaded.
+        """
+        try:
+            self.start()
+            self.load(state)
+        except SandboxUnavailableError:
+            raise
+        except InfraError:
+            self.restart()
+            self.load(state)
 
     def __enter__(self) -> "Sandbox":
         """Start the box."""

@@ -1,7 +1,7 @@
 """SandboxChoice, which kind of box an environment uses, and how it is set up."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pivot_envs.sandbox.base import Sandbox
@@ -30,6 +30,8 @@ class SandboxChoice:
     """Docker boxes that are kept ready."""
     unsafe: bool = False
     """Whether an embedded box may run without isolation where the machine allows none."""
+    hidden_packages: tuple[str, ...] = ()
+    """Import names of packages of which an embedded box shows no installed copy."""
 
     @classmethod
     def of(
@@ -61,6 +63,12 @@ class SandboxChoice:
         if self.unsafe and self.name != "embedded":
             raise ValueError(f"unsafe=True is for embedded boxes, not for sandbox={self.name!r}")
 
+    def with_image(self, image: str | None) -> "SandboxChoice":
+        """Return the same choice with a task's own image, if it is Docker's and names none."""
+        if self.name != "docker" or self.image is not None or image is None:
+            return self
+        return replace(self, image=image)
+
     def make(self) -> Sandbox:
         """Return such a box, which is not started yet.
 
@@ -72,6 +80,7 @@ class SandboxChoice:
             image = self.image or DEFAULT_IMAGE
             box = DockerSandbox(image=image, spare_boxes=self.spare_boxes)
         else:
-            box = EmbeddedSandbox(unsafe=self.unsafe)
+            hidden = self.hidden_packages
+            box = EmbeddedSandbox(unsafe=self.unsafe, hidden_packages=hidden)
         box.set_limits(self.limits)
         return box

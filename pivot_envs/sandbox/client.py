@@ -2,14 +2,15 @@
 
 import contextlib
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from pivot_envs.errors import SandboxError, SnapshotError, UnsavableError
-from pivot_envs.sandbox.agent.bounds import Entry, check_entries
+from pivot_envs.sandbox.agent.bounds import check_changes
 from pivot_envs.sandbox.agent.frames import Channel
 from pivot_envs.sandbox.base import CommandResult, FileEntry, Sandbox, SandboxState, TestReport
 from pivot_envs.sandbox.limits import Limits
+from pivot_envs.sandbox.listing import Listing
 from pivot_envs.sandbox.pytest_command import pytest_words
 from pivot_envs.snapshot import sha256
 
@@ -37,8 +38,7 @@ class AgentSandbox(Sandbox):
         self._limits = limits
         self._channel: Channel | None = None
         self._level = ""
-        self._entries: dict[str, FileEntry] = {}
-        self._sorted: tuple[FileEntry, ...] | None = ()
+        self._listing = Listing()
         self._blobs: dict[str, bytes] = {}
         self._cached_bytes = 0
         self._must_forget = False
@@ -130,21 +130,16 @@ class AgentSandbox(Sandbox):
         Raises:
             UnsavableError: Commands left a workspace that no state can hold.
         """
-        request = {"op": "save", "forget": self._must_forget}
+        request = {"op": "save", "forget": self._forget()}
         header, blobs = self._ask(request, expected=("unsavable",))
         if "error" in header:
             raise UnsavableError(f"the workspace cannot be saved: {header['error']}")
-        if self._must_forget:
-            self._entries, self._sorted = {}, None
-            self._must_forget = False
+        self._must_forget = False
         for blob in blobs:
             self._remember(sha256(blob), blob)
         if header["changed"] or header["removed"]:
-            self._sorted = None
-        for path in header["removed"]:
-            self._entries.pop(path, None)
-        for path, kind, mode, content in header["changed"]:
-            self._entries[path] = FileEntry(path, kind, mode, content)
+            changed = (FileEntry(*fields) for fields in header["changed"])
+            self._listing.change(changed, header["removed"])
         return self._state(header["shell"])
 
     def load(self, state: SandboxState) -> None:
@@ -156,13 +151,24 @@ class AgentSandbox(Sandbox):
             SnapshotError: A blob is missing, a path is none, or the loaded workspace differs from
                 the state. The box can still load another state.
         """
+        must_forget = self._forget()
+        wanted = {entry.path: entry for entry in state.files}
+        changed, removed = self._listing.differences(wanted)
         try:
-            check_entries({e.path: Entry(e.kind, e.mode, e.content) for e in state.files})
+            paths = [*(entry.path for entry in changed), *removed]
+            check_changes(self._listing.entries, wanted, paths)
         except ValueError as error:
             raise SnapshotError(f"the state cannot be loaded: {error}") from error
-        self._take_blobs(state)
-        entries = [(entry.path, entry.kind, entry.mode, entry.content) for entry in state.files]
-        request = {"op": "load", "entries": entries, "shell": _sendable(state.shell)}
+        # What the box holds already was remembered when it was saved or loaded.
+        self._take_blobs(state, changed)
+        request = {
+            "op": "load",
+            "forget": must_forget,
+            "changed": [(entry.path, entry.kind, entry.mode, entry.content) for entry in changed],
+            "removed": removed,
+            "count": len(wanted),
+            "shell": _sendable(state.shell),
+        }
         header, _ = self._ask(request, expected=("value",))
         if "needed" in header:
             blobs = [self._blobs[name] for name in header["needed"]]
@@ -170,8 +176,8 @@ class AgentSandbox(Sandbox):
         if "error" in header:
             self._must_forget = True
             raise SnapshotError(f"the state cannot be loaded: {header['error']}")
-        self._entries = {entry.path: entry for entry in state.files}
-        self._sorted = None
+        self._must_forget = False
+        self._listing.change(changed, removed)
 
     def run_tests(
         self, test_ids: Sequence[str], *, timeout_s: float, options: Sequence[str] = ()
@@ -219,7 +225,7 @@ class AgentSandbox(Sandbox):
     def _end(self) -> None:
         """End the box as it is; another one may follow."""
         channel, self._channel = self._channel, None
-        self._entries, self._sorted, self._blobs, self._cached_bytes = {}, (), {}, 0
+        self._listing, self._blobs, self._cached_bytes = Listing(), {}, 0
         if channel is not None:
             channel.close()
             self._shut()
@@ -262,14 +268,20 @@ class AgentSandbox(Sandbox):
             raise SandboxError(f"{header.get('op', 'load')} failed in the box: {answer['error']}")
         return answer, parts
 
+    def _forget(self) -> bool:
+        """Tell whether the box has to be told everything anew; then nothing is known of it."""
+        if self._must_forget:
+            self._listing = Listing()
+        return self._must_forget
+
     def _remember(self, name: str, blob: bytes) -> None:
         if name not in self._blobs:
             self._blobs[name] = blob
             self._cached_bytes += len(blob)
 
-    def _take_blobs(self, state: SandboxState) -> None:
-        """Remember a state's blobs; each is hashed when it is first seen."""
-        names = {entry.content for entry in state.files if entry.kind == "file"}
+    def _take_blobs(self, state: SandboxState, entries: Iterable[FileEntry]) -> None:
+        """Remember some of a state's blobs; each is hashed when it is first seen."""
+        names = {entry.content for entry in entries if entry.kind == "file"}
         for name in names - self._blobs.keys():
             blob = state.blobs.get(name)
             if blob is None:
@@ -279,17 +291,17 @@ class AgentSandbox(Sandbox):
             self._remember(name, blob)
 
     def _state(self, shell: str) -> SandboxState:
-        if self._sorted is None:
-            self._sorted = tuple(self._entries[path] for path in sorted(self._entries))
-        names = {entry.content for entry in self._sorted if entry.kind == "file"}
         try:
-            blobs = {name: self._blobs[name] for name in names}
+            blobs = {name: self._blobs[name] for name in self._listing.names}
         except KeyError as error:
             self._end()
             raise SandboxError("the box broke its protocol: it kept a blob back") from error
-        if self._cached_bytes > MAX_CACHED_BYTES + sum(len(blob) for blob in blobs.values()):
+        files = self._listing.files()
+        if self._cached_bytes > MAX_CACHED_BYTES and (
+            self._cached_bytes > MAX_CACHED_BYTES + sum(len(blob) for blob in blobs.values())
+        ):
             self._blobs, self._cached_bytes, self._must_forget = {}, 0, True
-        return SandboxState(self._sorted, shell, blobs)
+        return SandboxState(files, shell, blobs)
 
 
 def _sendable(text: str) -> str:

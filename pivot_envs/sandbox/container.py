@@ -4,6 +4,7 @@ import contextlib
 import io
 import logging
 import os
+import re
 import select
 import time
 import weakref
@@ -11,11 +12,21 @@ import zipfile
 from collections.abc import Mapping
 from typing import Any
 
-from pivot_envs.errors import SandboxError, SandboxUnavailableError
+from pivot_envs.errors import SandboxError
 from pivot_envs.sandbox.agent.frames import Channel
 from pivot_envs.sandbox.attach_stream import AttachStream
 from pivot_envs.sandbox.base import WORKSPACE
-from pivot_envs.sandbox.engine import OWNER_LABEL, Owner, connect, engine_host, knock, translated
+from pivot_envs.sandbox.engine import (
+    OWNER_LABEL,
+    WORKSPACE_LABEL,
+    Owner,
+    connect,
+    engine_host,
+    find_image,
+    knock,
+    translated,
+)
+from pivot_envs.sandbox.forks import let_go_in_children
 from pivot_envs.sandbox.layout import AGENT, WARM_PROGRAMS, Interpreter, isolated_paths
 from pivot_envs.sandbox.limits import Limits
 
@@ -36,6 +47,12 @@ _AGENT_BYTES = 256 * 1024 * 1024
 """For the agent, on top of what commands may use: contents pass through its memory."""
 
 _NO_LIMIT = 1 << 20
+
+_INSTANCE_IMAGE = re.compile(r"(^|/)(sweb\.eval|swesmith)\.")
+"""Names of images that SWE-bench, SWE-Gym and SWE-smith make of their instances."""
+_CHECKOUT = "/testbed"
+_INSTANCE_PATH = "/opt/miniconda3/envs/testbed/bin"
+"""Programs of the instance's own environment, which such an image's shells activate."""
 
 # The agent arrives on stdin: four bytes of length and a zip archive that commands cannot read.
 _BOOTSTRAP = """
@@ -72,7 +89,7 @@ class Container:
         """
         engine = connect()
         try:
-            environment = _image_environment(engine, image)
+            settings = find_image(engine, image)["Config"]
             with translated(f"a container of {image} cannot be created"):
                 self.id: str = _create(engine, image, limits)
         except BaseException:
@@ -92,7 +109,9 @@ class Container:
                 ending.callback(stream.close)
                 engine.start(self.id)
             self.channel = Channel(stream)
-            _await_agent(self.channel, stream, _configuration(limits, environment))
+            self._stream = stream
+            let_go_in_children(self)
+            _await_agent(self.channel, stream, _configuration(image, limits, settings))
         except BaseException:
             self._end()
             raise
@@ -103,6 +122,11 @@ class Container:
         poll = select.poll()
         poll.register(self.channel.fileno(), select.POLLIN)
         return not poll.poll(0)
+
+    def let_go(self) -> None:
+        """Leave it to the process that this one was forked from."""
+        self._end.detach()
+        self._stream.let_go()
 
     def remove(self) -> None:
         """Remove it with everything in it; may be called twice."""
@@ -120,6 +144,9 @@ def _create(engine: Any, image: str, limits: Limits) -> str:
         "/tmp": f"mode=1777,{ids},size={memory // 4},nr_inodes=200000",
         "/run": "mode=755,size=64m",
     }
+    if _INSTANCE_IMAGE.search(image):
+        # Its own checkout may hold what came after the instance's commit.
+        rooms[_CHECKOUT] = "mode=755,size=4k"
     host = engine.create_host_config(
         network_mode=limits.network,
         cap_drop=["ALL"],
@@ -152,29 +179,18 @@ def _create(engine: Any, image: str, limits: Limits) -> str:
     return str(created["Id"])
 
 
-def _image_environment(engine: Any, image: str) -> dict[str, str]:
-    import docker
-
-    try:
-        with translated(f"the image {image} cannot be looked at"):
-            found = engine.inspect_image(image)
-    except SandboxError as error:
-        if not isinstance(error.__cause__, docker.errors.ImageNotFound):
-            raise
-        raise SandboxUnavailableError(
-            f"the Docker engine has no image {image!r}; build one from this machine's Python: "
-            f"python -m pivot_envs.sandbox build-image {image}"
-        ) from error
-    pairs = (item.partition("=") for item in found["Config"].get("Env") or ())
-    return {name: value for name, _, value in pairs}
-
-
-def _configuration(limits: Limits, image_environment: Mapping[str, str]) -> dict[str, Any]:
+def _configuration(image: str, limits: Limits, settings: Mapping[str, Any]) -> dict[str, Any]:
+    pairs = (item.partition("=") for item in settings.get("Env") or ())
+    image_environment = {name: value for name, _, value in pairs}
+    if _INSTANCE_IMAGE.search(image):
+        path = image_environment.get("PATH", os.defpath)
+        image_environment["PATH"] = f"{_INSTANCE_PATH}:{path}"
     standard = Interpreter("/usr/local/bin/python3", "", (), "").environment("/tmp")
     path = image_environment.get("PATH", standard["PATH"])
     return {
         "programs": WARM_PROGRAMS,
         "paths": isolated_paths(),
+        "baked": (settings.get("Labels") or {}).get(WORKSPACE_LABEL, ""),
         "box": {
             "level": "namespaces",
             "workspace": WORKSPACE,

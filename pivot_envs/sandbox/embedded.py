@@ -6,7 +6,7 @@ import os
 import socket
 import subprocess
 import weakref
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pivot_envs.errors import SandboxError, SandboxUnavailableError
@@ -15,6 +15,7 @@ from pivot_envs.sandbox.agent.removal import remove_box
 from pivot_envs.sandbox.base import WORKSPACE
 from pivot_envs.sandbox.client import AgentSandbox
 from pivot_envs.sandbox.folders import make_folder, spare_uid
+from pivot_envs.sandbox.forks import let_go_in_children
 from pivot_envs.sandbox.layout import (
     AGENT,
     WARM_PROGRAMS,
@@ -84,6 +85,7 @@ class EmbeddedSandbox(AgentSandbox):
         max_output_bytes: int = 20_000,
         unsafe: bool = False,
         level: str | None = None,
+        hidden_packages: Sequence[str] = (),
     ) -> None:
         """Prepare a box; nothing is started before ``start``.
 
@@ -94,6 +96,8 @@ class EmbeddedSandbox(AgentSandbox):
             max_output_bytes: Output kept of a command; the middle of more is left out.
             unsafe: Accept running commands without isolation where none can be had.
             level: The only level to try; by default the best that the machine allows is taken.
+            hidden_packages: Import names of packages, such as the one under repair, of which the
+                box shows no installed copy; pytest's own are shown all the same.
 
         Raises:
             ValueError: A limit is below 1, or there is no such level.
@@ -109,6 +113,7 @@ class EmbeddedSandbox(AgentSandbox):
         if level is not None and level not in LEVELS:
             raise ValueError(f"level must be None or one of {LEVELS}, got {level!r}")
         self._unsafe = unsafe
+        self._hidden_packages = tuple(sorted(hidden_packages))
         self._levels = LEVELS if level is None else (level,)
         self._finalizer: weakref.finalize[..., EmbeddedSandbox] | None = None
 
@@ -148,6 +153,12 @@ class EmbeddedSandbox(AgentSandbox):
         if self._finalizer is not None:
             self._finalizer()
 
+    def let_go(self) -> None:
+        """Leave the box to the process that this one was forked from."""
+        found = None if self._finalizer is None else self._finalizer.detach()
+        if found is not None:
+            os.close(found[2][1].detach())
+
     def _launch(self, level: str, interpreter: Interpreter) -> Channel:
         if level == "namespaces":
             config = self._isolated_config(interpreter)
@@ -168,6 +179,7 @@ class EmbeddedSandbox(AgentSandbox):
             )
         channel = Channel(ours)
         self._finalizer = weakref.finalize(self, _end, process, ours, folder)
+        let_go_in_children(self)
         try:
             channel.send(config, [(AGENT / name).read_bytes() for name in WARM_PROGRAMS])
             answer, _ = channel.receive(START_TIMEOUT_S)
@@ -180,10 +192,14 @@ class EmbeddedSandbox(AgentSandbox):
             raise kind(str(answer["error"]))
         return channel
 
+    def _layout(self, interpreter: Interpreter) -> Mapping[str, Any]:
+        memory = self._limits.memory_bytes
+        return root_layout(interpreter, _INSIDE_UID, memory, self._hidden_packages)
+
     def _isolated_config(self, interpreter: Interpreter) -> Mapping[str, Any]:
         """Return what the agent is told at level ``namespaces``."""
         is_root = os.geteuid() == 0
-        layout = root_layout(interpreter, _INSIDE_UID, self._limits.memory_bytes)
+        layout = self._layout(interpreter)
         return {
             "programs": WARM_PROGRAMS,
             "folder": "",
@@ -214,7 +230,7 @@ class EmbeddedSandbox(AgentSandbox):
             )
         uid = spare_uid() if is_root else None
         folder = make_folder(uid)
-        layout = root_layout(interpreter, _INSIDE_UID, self._limits.memory_bytes)
+        layout = self._layout(interpreter)
         return {
             "programs": WARM_PROGRAMS,
             "folder": folder,

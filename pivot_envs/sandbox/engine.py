@@ -16,6 +16,9 @@ OWNER_LABEL = "pivot_envs.owner"
 IMAGE_LABEL = "pivot_envs.image"
 """On every image that this project builds."""
 
+WORKSPACE_LABEL = "pivot_envs.workspace"
+"""On images with a baked workspace: the folder that it is copied from."""
+
 REQUEST_TIMEOUT_S = 60
 
 _DEFAULT_HOST = "unix:///var/run/docker.sock"
@@ -106,6 +109,27 @@ def connect() -> Any:
     except (docker.errors.DockerException, OSError) as error:
         raise SandboxUnavailableError(
             f"no Docker engine answers at {place} ({error}). {_HOW_TO_START}"
+        ) from error
+
+
+def find_image(engine: Any, image: str) -> Any:
+    """Return what an engine says of an image.
+
+    Raises:
+        SandboxUnavailableError: It has none of that name, or does not answer any more.
+    """
+    import docker
+
+    try:
+        with translated(f"the image {image} cannot be looked at"):
+            return engine.inspect_image(image)
+    except SandboxError as error:
+        if not isinstance(error.__cause__, docker.errors.ImageNotFound):
+            raise
+        raise SandboxUnavailableError(
+            f"the Docker engine has no image {image!r}; fetch it with docker pull {image}, or "
+            "build one from this machine's Python: python -m pivot_envs.sandbox build-image "
+            f"{image}"
         ) from error
 
 

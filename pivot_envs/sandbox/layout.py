@@ -2,10 +2,13 @@
 
 import importlib.util
 import os
+import re
 import stat
 import sys
+import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +17,16 @@ _PACKAGE = str(Path(__file__).resolve().parents[1])
 _SYSTEM_FILES = ("/etc/ld.so.cache", "/etc/alternatives", "/etc/localtime")
 _SHARED_FILES = ("/etc/passwd", "/etc/group", "/etc/hosts", "/etc/nsswitch.conf")
 _DEVICES = tuple(f"/dev/{name}" for name in ("null", "zero", "full", "random", "urandom"))
+
+_NEEDED = frozenset(("pytest", "_pytest", "pluggy", "iniconfig", "packaging", "pygments"))
+_VENDORS = re.compile(r"^(_?vendor(ed)?|_?extern(al|s)?|third_?party|_bundled)$")
+_HOLDS_PACKAGES = re.compile(
+    r"/((site|dist)-packages|_?vendor(ed)?|_?extern(al|s)?|third_?party|_bundled)$"
+)
+_PACKAGES = re.compile(r"/(?:site|dist)-packages(/.*)$")
+_DEPTH = 2
+"""Folders below installed packages, in which packages that are brought along are looked for."""
+
 
 AGENT = Path(__file__).parent / "agent"
 """The folder of the in-box agent."""
@@ -84,13 +97,16 @@ def find_interpreter() -> Interpreter:
     )
 
 
-def root_layout(interpreter: Interpreter, uid: int, tmpfs_bytes: int) -> Mapping[str, Any]:
+def root_layout(
+    interpreter: Interpreter, uid: int, tmpfs_bytes: int, hidden_packages: tuple[str, ...] = ()
+) -> Mapping[str, Any]:
     """Return the file system of a box, as the agent's launcher expects it.
 
     Args:
         interpreter: The interpreter to show.
         uid: User and group of commands inside the box.
         tmpfs_bytes: Room in the workspace, and as much again for scratch files.
+        hidden_packages: Import names of packages of which no installed copy is shown.
     """
     symlinks: list[tuple[str, str]] = []
     folders: list[str] = []
@@ -106,7 +122,10 @@ def root_layout(interpreter: Interpreter, uid: int, tmpfs_bytes: int) -> Mapping
     return {
         "read_only": folders,
         # The shipped tasks lie in here, and each holds its answer.
-        "hidden": [_PACKAGE] if _is_within(_PACKAGE, folders) else [],
+        "hidden": [
+            *([_PACKAGE] if _is_within(_PACKAGE, folders) else []),
+            *find_copies(tuple(folders), hidden_packages),
+        ],
         "symlinks": symlinks,
         "files": [
             ("/etc/passwd", f"root:x:0:0::/:/bin/false\nagent:x:{uid}:{uid}::/tmp:/bin/bash\n"),
@@ -116,6 +135,50 @@ def root_layout(interpreter: Interpreter, uid: int, tmpfs_bytes: int) -> Mapping
         ],
         "tmpfs_bytes": tmpfs_bytes,
     }
+
+
+@lru_cache(maxsize=16)
+def find_copies(folders: tuple[str, ...], names: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the installed copies of packages, those that others bring along included.
+
+    A copy is a folder or module of the package's name among installed packages or in a folder of
+    vendored ones, or a wheel, such as pip keeps some, that holds one. pytest's own packages are not
+    among them: the box needs them.
+
+    Args:
+        folders: Where to look.
+        names: Import names, ``more_itertools``.
+    """
+    wanted = frozenset(names) - _NEEDED
+    found: list[str] = []
+    for top in folders if wanted else ():
+        for place, inner, files in os.walk(top):
+            if _HOLDS_PACKAGES.search(place):
+                found += [f"{place}/{name}" for name in inner if name in wanted]
+                found += [f"{place}/{name}" for name in files if name.partition(".")[0] in wanted]
+            wheels = (f"{place}/{name}" for name in files if name.endswith(".whl"))
+            found += [wheel for wheel in wheels if _wheel_holds(wheel, wanted)]
+            inner[:] = [name for name in inner if _may_hold_copies(place, name)]
+    return tuple(found)
+
+
+def _may_hold_copies(place: str, name: str) -> bool:
+    """Tell whether a folder is worth a look: a machine has too many to look into all of them."""
+    if place == "/usr":
+        return name.startswith("lib") or name in ("local", "share")
+    if place == "/usr/share":
+        return name == "python-wheels"
+    inside = _PACKAGES.search(f"{place}/{name}")
+    return inside is None or inside[1].count("/") <= _DEPTH or _VENDORS.search(name) is not None
+
+
+def _wheel_holds(path: str, names: frozenset[str]) -> bool:
+    try:
+        with zipfile.ZipFile(path) as wheel:
+            parts = (member.split("/")[:-1] for member in wheel.namelist())
+            return any(not names.isdisjoint(each) for each in parts)
+    except (OSError, zipfile.BadZipFile):
+        return False
 
 
 def isolated_paths() -> Mapping[str, Sequence[str]]:
@@ -135,14 +198,11 @@ def shared_paths(layout: Mapping[str, Any], folder: str) -> Mapping[str, Sequenc
         folder: The box's folder, with ``workspace``, ``tmp`` and ``run`` in it.
     """
     read, listed = ["/proc", f"{folder}/run", *_SHARED_FILES], []
+    hidden = frozenset(map(Path, layout["hidden"]))
     for path in layout["read_only"]:
-        hidden = [name for name in layout["hidden"] if _is_within(name, [path])]
-        if hidden:
-            kept, passed = _around(Path(path), Path(hidden[0]))
-            read += kept
-            listed += passed
-        else:
-            read.append(path)
+        kept, passed = _around(Path(path), hidden)
+        read += kept
+        listed += passed
     return {
         "read": read,
         "listed": listed,
@@ -151,18 +211,23 @@ def shared_paths(layout: Mapping[str, Any], folder: str) -> Mapping[str, Sequenc
     }
 
 
-def _around(folder: Path, hidden: Path) -> tuple[list[str], list[str]]:
-    """Return everything beside the way from a folder to a hidden one, and the way itself.
+def _around(folder: Path, hidden: frozenset[Path]) -> tuple[list[str], list[str]]:
+    """Return everything of a folder but what is hidden in it, and the ways that lead to that.
 
     Rules can only add to what may be read. Links are left out: it is their targets that count.
     """
+    below = frozenset(path for path in hidden if path.is_relative_to(folder))
+    if not below:
+        return [str(folder)], []
     kept: list[str] = []
     passed: list[str] = []
-    while folder != hidden:
+    if folder not in below:
         passed.append(str(folder))
-        way = folder / hidden.relative_to(folder).parts[0]
-        kept += [str(item) for item in folder.iterdir() if item != way and not item.is_symlink()]
-        folder = way
+        for item in folder.iterdir():
+            if not item.is_symlink():
+                more_kept, more_passed = _around(item, below)
+                kept += more_kept
+                passed += more_passed
     return kept, passed
 
 

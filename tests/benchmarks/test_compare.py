@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
+from benchmarks.arm_options import ARMS
 from benchmarks.compare import INTERRUPTED, compare, main
 from benchmarks.protocol import PRESETS, draw_tasks
 from pivot_agents.tiny import tiny_model, train_tokenizer
@@ -19,6 +20,8 @@ MICRO = replace(
     demonstrations=2,
     turn_budget=8,
     profile_samples=2,
+    own_episodes=2,
+    own_tries=1,
     test_tasks=2,
     test_samples=1,
     unseen_tasks=1,
@@ -68,6 +71,33 @@ def test_a_comparison_runs_to_its_report_and_is_not_run_twice(tmp_path, model):
     again = compare(MICRO, model=model, out=out, console=quiet())
     assert again.rows == results.rows
     assert evaluations == {path: path.stat().st_mtime_ns for path in evaluations}
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_arms_can_be_added_to_a_run_and_every_arm_comes_to_its_end(tmp_path, model):
+    out = tmp_path / "run"
+    first = compare(MICRO, model=model, out=out, console=quiet(), arms=("SFT",))
+    assert first.reaches == ()
+    results = compare(MICRO, model=model, out=out, console=quiet(), arms=tuple(ARMS))
+    records = {record.arm: record for record in results.arms}
+    assert tuple(records) == tuple(ARMS)
+    for name, options in ARMS.items():
+        turns = records[name].profile.get("turns", 0) + records[name].train.get("turns", 0)
+        assert (turns == 0) == (options.learning == "imitation"), name
+        if options.learning == "pivots" and options.profiler == "lazy":
+            assert "unseen" in records[name].note
+    assert records["lazy-effect"].profile["turns"] == 0
+    assert records["random-pivots"].profile["turns"] == 0
+    assert records["lazy-effect-own"].profile["turns"] > 0
+    assert "lazy-outcome" in (out / "report.html").read_text()
+
+
+def test_an_unknown_arm_is_named_with_those_there_are(tmp_path, model, capsys):
+    assert main(["--arms", "SFT", "magic", "--out", str(tmp_path / "run")]) == 1
+    message = " ".join(capsys.readouterr().out.split())
+    assert "lazy-effect-own" in message
+    assert "got magic" in message
 
 
 @pytest.mark.slow

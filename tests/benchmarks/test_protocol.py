@@ -21,7 +21,7 @@ def test_a_preset_gets_the_tasks_it_asks_for_and_none_twice(tasks, preset):
     assert len(draw.validation) == protocol.validation_tasks
     assert len(draw.test) == protocol.test_tasks
     assert len(draw.unseen) == protocol.unseen_tasks
-    assert len(set(draw.coding)) == len(draw.coding)
+    assert len(set(draw.every)) == len(draw.every)
 
 
 def test_arms_learn_from_tasks_that_are_new_to_the_base(tasks):
@@ -36,7 +36,7 @@ def test_arms_learn_from_tasks_that_are_new_to_the_base(tasks):
 @pytest.mark.parametrize("preset", PRESETS)
 def test_long_functions_are_in_no_set(tasks, preset):
     protocol = PRESETS[preset]
-    lines = {tasks[task_id].bug.lines for task_id in draw_tasks(tasks.values(), protocol).coding}
+    lines = {tasks[task_id].bug.lines for task_id in draw_tasks(tasks.values(), protocol).every}
     assert max(lines) <= protocol.max_lines < max(task.bug.lines for task in tasks.values())
 
 

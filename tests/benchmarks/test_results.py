@@ -28,6 +28,7 @@ FACTS = {
     "made_with": {"python": "3"},
     "model_parameters": 2_200_000,
     "tasks": {"train": 4, "validation": 2, "test": 8, "unseen": 8},
+    "sets": {"test": "unseen mutations", "unseen": "unseen functions"},
     "drills": {"lookup": 8, "reverse": 8},
     "demonstrations": {"successful": 4, "turns": 17, "wall_s": 3.0},
 }
@@ -117,7 +118,7 @@ def test_findings_say_who_has_not_beaten_the_baselines(scores, records):
     results = summarise(scores, records, FACTS)
     text = " ".join(results.findings)
     assert "base does not clearly beat 'random edit' nor 'base, listing withheld'" in text
-    assert "pivot beats both baselines that read no code" in text
+    assert "pivot beats the baselines that read nothing" in text
     assert "pivot is better than the base" in text
     assert "E2E cannot be told from the base" in text
     assert "SFT, seed 1: spends none." in text

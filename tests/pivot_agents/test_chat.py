@@ -1,4 +1,5 @@
 import copy
+import json
 
 import pytest
 
@@ -96,6 +97,84 @@ def test_a_template_with_tools_continues_as_it_renders(tool_chat):
 def test_text_that_is_no_call_is_rendered_as_it_is(tool_chat):
     ids = tool_chat.rendered_ids([TASK, Message("assistant", "hm"), SEEN])
     assert "<|assistant|>hm<|end|>" in tool_chat.tokenizer.decode(ids)
+
+
+# Forms in which families of models are trained, each with an end of turn that is not the eos.
+PARAMETERS = """
+{%- for message in messages %}<|{{ message.role }}|>
+{%- for call in message.tool_calls or [] %}{"name": "{{ call.function.name }}", "parameters":
+ {{- call.function.arguments | tojson }}}{% endfor %}{{ message.content }}
+{#- #}<|turn|>{% endfor %}{% if add_generation_prompt %}<|assistant|>{% endif %}"""
+LISTED = """
+{%- for message in messages %}
+{%- if message.role == "user" %}[ASK]{{ message.content }}[/ASK]
+{%- elif message.role == "tool" %}[RESULT]{{ message.content }}[/RESULT]
+{%- elif message.tool_calls %}[CALLS] [
+{%- for call in message.tool_calls %}{"name": "{{ call.function.name }}", "arguments":
+ {{- call.function.arguments | tojson }}, "id": "{{ call.id }}"}{% endfor %}]<|turn|>
+{%- else %}{{ message.content }} <|turn|>{% endif %}{% endfor %}"""
+TWO_ROLES = """
+{%- for message in messages %}
+{%- if (message.role == "user") != (loop.index0 % 2 == 0) %}
+{{- raise_exception("roles must alternate") }}{% endif %}<|{{ message.role }}|>
+{{- message.content }}<|turn|>
+{% endfor %}{% if add_generation_prompt %}<|assistant|>{% endif %}"""
+OTHER_CALLS = """
+{%- for message in messages %}<|{{ message.role }}|>{{ message.content }}
+{%- for call in message.tool_calls or [] %}<function={{ call.function.name }}>{% endfor %}<|turn|>
+{%- endfor %}{% if add_generation_prompt %}<|assistant|>{% endif %}"""
+
+
+def chat_of(template, tiny_policy):
+    tokenizer = copy.deepcopy(tiny_policy.chat.tokenizer)
+    tokenizer.add_tokens(["<|turn|>"], special_tokens=True)
+    tokenizer.chat_template = template
+    return ChatFormat(tokenizer)
+
+
+@pytest.mark.parametrize(
+    ("template", "written"),
+    [
+        (PARAMETERS, '{"name": "set", "parameters":{"a": 1}}<|turn|>'),
+        (LISTED, '[CALLS] [{"name": "set", "arguments":{"a": 1}, "id": "call00000"}]<|turn|>'),
+        (TWO_ROLES, '{"name": "set", "arguments": {"a": 1}}<|turn|>'),
+        (OTHER_CALLS, '{"name": "set", "arguments": {"a": 1}}<|turn|>'),
+    ],
+)
+def test_calls_are_written_and_read_as_the_template_does(tiny_policy, template, written):
+    chat = chat_of(template, tiny_policy)
+    action = '{"name": "set", "arguments": {"a": 1}}'
+    ids = chat.completion_ids(action)
+    assert chat.tokenizer.decode(ids) == written
+    assert json.loads(chat.action(ids)) == json.loads(action)
+    prompt = chat.rendered_ids([TASK])
+    continued = chat.continued_ids((*prompt, *ids), [SEEN])
+    assert continued == chat.rendered_ids([TASK, Message("assistant", action), SEEN])
+    assert "7 3" in chat.tokenizer.decode(continued[len(prompt) + len(ids) :])
+
+
+def test_where_there_is_no_role_for_tools_observations_are_the_users(tiny_policy):
+    chat = chat_of(TWO_ROLES, tiny_policy)
+    text = chat.tokenizer.decode(chat.rendered_ids([TASK, LOOK, SEEN]))
+    assert text.endswith("<|user|>7 3<|turn|>\n<|assistant|>")
+
+
+def test_what_is_no_call_comes_back_as_text(tiny_policy):
+    chat = chat_of(LISTED, tiny_policy)
+    assert chat.action(chat._encode("no call")) == "no call"
+    assert chat.action(chat._encode('[CALLS] [{"name": ')) == '[{"name":'
+    first, last = (json.dumps({"name": name, "arguments": {"a": [1]}}) for name in "ab")
+    assert chat.action(chat._encode(f"[CALLS] [{first}] [CALLS] [{last}]")) == last
+
+
+def test_a_template_without_an_end_of_turn_is_refused(tiny_policy):
+    with pytest.raises(ModelError, match="special token"):
+        chat_of("{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}", tiny_policy)
+
+
+def test_a_template_that_cannot_be_rendered_is_refused(tiny_policy):
+    with pytest.raises(ModelError, match="cannot render"):
+        chat_of("{{ raise_exception('no') }}", tiny_policy)
 
 
 def test_a_tokenizer_without_a_chat_template_is_refused(tiny_policy):

@@ -4,6 +4,7 @@ import torch
 from pivot_agents.generation import SamplingConfig, sample
 from pivot_agents.kv_cache import PrefixKeyValues, PrefixStore
 from pivot_agents.tiny import tiny_model
+from pivot_envs.errors import ModelError
 
 VOCABULARY = 300
 
@@ -98,7 +99,7 @@ def test_sampling_follows_the_distribution(model):
 
 
 def test_a_later_turn_goes_on_from_stored_keys_and_values(model):
-    store = PrefixStore(1000)
+    store = PrefixStore(10**9)
     prompts = prompts_of([6, 20, 11])
     first = draw(model, prompts, store=store)
     prefixes = [(*p, *one.token_ids) for p, one in zip(prompts, first, strict=True)]
@@ -112,14 +113,14 @@ def test_a_later_turn_goes_on_from_stored_keys_and_values(model):
 
 
 def test_nothing_is_stored_that_nobody_goes_on_from(model):
-    store = PrefixStore(1000)
+    store = PrefixStore(10**9)
     draw(model, prompts_of([6, 7]), store=store, keep=[False, True])
     assert len(store._entries) == 1
 
 
 def test_a_full_store_drops_its_oldest_entries():
-    store = PrefixStore(10)
-    entries = [PrefixKeyValues((), 4) for _ in range(3)]
+    entries = [PrefixKeyValues(((torch.zeros(1, 4, 2),) * 2,), 4) for _ in range(3)]
+    store = PrefixStore(2 * entries[0].nbytes)
     for number, entry in enumerate(entries):
         store.put((number,), entry)
     assert store.take((0,)) is None
@@ -127,3 +128,23 @@ def test_a_full_store_drops_its_oldest_entries():
     assert store.take((2,)) is None
     store.clear()
     assert store.take((1,)) is None
+
+
+def test_a_key_decides_what_is_drawn(model):
+    prompts = prompts_of([7, 7, 12])
+    keys = [(5, 0), (6, 0), (5, 0)]
+    apart = [
+        draw(model, [prompt], keys=[key])[0] for prompt, key in zip(prompts, keys, strict=True)
+    ]
+    together = draw(model, prompts[::-1], seed=9, keys=keys[::-1])[::-1]
+    assert [one.token_ids for one in together] == [one.token_ids for one in apart]
+    (other,) = draw(model, prompts[:1], keys=[(5, 1)])
+    assert other.token_ids != apart[0].token_ids
+
+
+def test_logits_that_are_not_finite_are_named(model):
+    broken = tiny_model(VOCABULARY, heads=2)
+    with torch.no_grad():
+        next(broken.parameters()).fill_(torch.nan)
+    with pytest.raises(ModelError, match="lower learning rate"):
+        draw(broken, prompts_of([4]))

@@ -8,7 +8,7 @@ import pytest
 from gymnasium.utils.env_checker import check_env
 
 import pivot_envs
-from pivot_envs.errors import SandboxUnavailableError, SourceError
+from pivot_envs.errors import BrowserUnavailableError, SandboxUnavailableError, SourceError
 from pivot_envs.testing import check_pivot_env
 
 IDS = sorted(env_id for env_id, spec in gym.registry.items() if spec.namespace == "pivot")
@@ -19,7 +19,12 @@ def make_or_skip(env_id: str) -> "gym.Env[Any, Any]":
     try:
         env = gym.make(env_id)
         env.reset(seed=0)
-    except (ImportError, SandboxUnavailableError, SourceError) as reason:
+    except (
+        ImportError,
+        BrowserUnavailableError,
+        SandboxUnavailableError,
+        SourceError,
+    ) as reason:
         pytest.skip(f"{env_id} cannot run here: {reason}")
     return env
 

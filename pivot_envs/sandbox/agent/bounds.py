@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from typing import NamedTuple
+from collections.abc import Collection, Iterable, Mapping
+from typing import NamedTuple, Protocol
 
 MAX_DEPTH = 200
 """Folders above an entry."""
@@ -23,6 +23,22 @@ class Entry(NamedTuple):
     kind: str
     mode: int
     content: str
+
+
+class AnyEntry(Protocol):
+    """An entry, as agent or host describe it."""
+
+    @property
+    def kind(self) -> str:
+        """As in ``Entry``."""
+
+    @property
+    def mode(self) -> int:
+        """As in ``Entry``."""
+
+    @property
+    def content(self) -> str:
+        """As in ``Entry``."""
 
 
 class BoundsError(Exception):
@@ -61,20 +77,34 @@ class Tally:
         if self._bytes > self._max_bytes:
             raise BoundsError(f"the files are larger than {self._max_bytes} bytes together")
 
+    def remove(self, path: str, *, target: str = "", size: int = 0) -> None:
+        """Count an entry no more."""
+        self._entries -= 1
+        self._name_bytes -= _encoded_length(path) + _encoded_length(target)
+        self._bytes -= size
+
 
 def _encoded_length(name: str) -> int:
     return len(name) if name.isascii() else len(os.fsencode(name))
 
 
-def check_entries(wanted: Mapping[str, Entry]) -> None:
+def check_entries(wanted: Mapping[str, AnyEntry], paths: Iterable[str] | None = None) -> None:
     """Check the entries of a state that is to be loaded.
+
+    Args:
+        wanted: All of them by path.
+        paths: Those to check if the others are as they were when all were checked, and no folder
+            is gone.
 
     Raises:
         ValueError: A path leaves the workspace or lies in no folder, an entry is of no known kind
             or mode, or there is more than a workspace may hold.
     """
     tally = Tally(0)
-    for path, entry in wanted.items():
+    if len(wanted) > MAX_ENTRIES:
+        raise ValueError(f"there are more than {MAX_ENTRIES} files")
+    for path in wanted if paths is None else paths:
+        entry = wanted[path]
         if entry.kind not in ("file", "symlink", "directory") or not 0 <= entry.mode <= 0o7777:
             raise ValueError(f"{path!r} has no known kind and mode: {entry.kind!r}, {entry.mode!r}")
         if path == ".":
@@ -90,3 +120,17 @@ def check_entries(wanted: Mapping[str, Entry]) -> None:
         parent = path.rpartition("/")[0]
         if parent and (parent not in wanted or wanted[parent].kind != "directory"):
             raise ValueError(f"{path!r} lies in {parent!r}, which is no folder of the state")
+
+
+def check_changes(
+    before: Mapping[str, AnyEntry], wanted: Mapping[str, AnyEntry], paths: Collection[str]
+) -> None:
+    """Check the entries of a state that differs from a checked one, ``before``, at some paths.
+
+    Raises:
+        ValueError: As in ``check_entries``.
+    """
+    changed = [path for path in paths if path in wanted]
+    folders = [path for path in paths if path in before and before[path].kind == "directory"]
+    are_there = all(path in wanted and wanted[path].kind == "directory" for path in folders)
+    check_entries(wanted, changed if are_there else None)

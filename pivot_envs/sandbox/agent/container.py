@@ -69,6 +69,8 @@ def main() -> None:
         # An engine copies what the image has there.
         for folder in (values["workspace"], values["scratch"]):
             _empty(folder)
+        if config["baked"]:
+            _copy(config["baked"], values["workspace"], uid, gid)
         namespaces.drop_capabilities()
         namespaces.hide_from_others()
         paths = Paths(**{kind: tuple(names) for kind, names in config["paths"].items()})
@@ -88,6 +90,24 @@ def main() -> None:
         channel.send({"error": f"{type(error).__name__}: {error}", "kind": "failure"})
     finally:
         os._exit(1)
+
+
+def _copy(source: str, target: str, uid: int, gid: int) -> None:
+    """Copy what a folder holds into an empty one, for another user."""
+    for item in os.scandir(source):
+        path = os.path.join(target, item.name)
+        if item.is_symlink():
+            os.symlink(os.readlink(item.path), path)
+        elif item.is_dir():
+            os.mkdir(path)
+            _copy(item.path, path, uid, gid)
+        elif item.is_file():
+            shutil.copyfile(item.path, path)
+        else:
+            continue
+        os.chown(path, uid, gid, follow_symlinks=False)
+        if not item.is_symlink():
+            os.chmod(path, item.stat().st_mode & 0o7777)
 
 
 def _empty(folder: str) -> None:

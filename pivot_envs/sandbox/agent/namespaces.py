@@ -171,7 +171,10 @@ def build_root(root: str, layout: Layout, agent_uid: int, command_uid: int) -> N
         _set_read_only(root + path)
         os.close(descriptor)
     for path in layout.hidden:
-        mount("hidden", root + path, "tmpfs", flags | _MS_RDONLY, "mode=755,size=4k")
+        if os.path.isdir(root + path):
+            mount("hidden", root + path, "tmpfs", flags | _MS_RDONLY, "mode=755,size=4k")
+        else:
+            _bind(dict(devices)["/dev/null"], root + path)
     for path, descriptor in devices:
         _bind(descriptor, root + path)
         os.close(descriptor)

@@ -10,12 +10,12 @@ import resource
 import select
 import signal
 import time
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NoReturn
 
 from .box import Box
 from .guard import Guard
-from .mappings import mapped_inodes
+from .holders import Held, held_inodes, looking_as, other_sockets
 
 _PR_CAPBSET_DROP = 24
 _PR_SET_NO_NEW_PRIVS = 38
@@ -38,6 +38,8 @@ class Processes:
         self.box = box
         self.guard = guard
         self.exit_statuses: dict[int, int] = {}
+        self.own_sockets: set[int] = set()
+        """Inode numbers of the agent's Unix sockets."""
         self._watched: set[int] = set()
         self._host = host_descriptor
         self._is_ending = False
@@ -168,22 +170,32 @@ class Processes:
             if not (self.alive() - kept) or time.monotonic() > deadline:
                 return
 
-    def mapped_files(self, harmless: Collection[int]) -> set[int] | None:
-        """Return the inodes of all files that processes below the agent have mapped.
+    def held_files(self, shell: set[int], idle: set[int], device: int | None) -> Held | None:
+        """Return the inodes of all files that processes below the agent hold.
 
         Args:
-            harmless: Ids of processes that map no file of the workspace.
+            shell: Ids of processes that map no file of the workspace.
+            idle: Ids of processes that hold none.
+            device: The workspace's file system, or None if open files are of no interest.
 
         Returns:
-            Inode numbers, or None if a process does not show what it has mapped.
+            Inode numbers, or None if it can be any.
         """
         self.reap()
-        if os.getpid() == 1:
-            pids = {int(name) for name in os.listdir("/proc") if name.isdigit()} - {1}
-        else:
-            pids = {pid for pid, _ in self.alive()}
-        pids.difference_update(harmless)
-        return mapped_inodes(pids, self._drop_privileges) if pids else set()
+        own = {os.getpid(), *idle}
+
+        def pids() -> set[int]:
+            if os.getpid() == 1:
+                return {int(name) for name in os.listdir("/proc") if name.isdigit()} - own
+            return {pid for pid, _ in self.alive()} - own
+
+        if device is None and pids() <= shell:
+            return Held(set(), set())
+        with looking_as(self.box.command_ids):
+            held = held_inodes(pids, shell, device)
+        if held is not None and self.box.level == "namespaces" and other_sockets(self.own_sockets):
+            return held._replace(may_be_more=True)
+        return held
 
     def key(self, pid: int) -> ProcessKey:
         """Return (pid, start time) of a process.
@@ -269,6 +281,7 @@ def _place_descriptors(descriptors: Mapping[int, int]) -> None:
 def _parent_and_start(pid: str) -> tuple[int, int]:
     with open(f"/proc/{pid}/stat", "rb") as file:
         fields = file.read().rpartition(b") ")[2].split()
-    if fields[0] in (b"Z", b"X"):
+    # One that has ended may have left threads behind, which are the process then.
+    if fields[0] in (b"Z", b"X") and int(fields[17]) < 2:
         raise ProcessLookupError(f"process {pid} has ended")
     return int(fields[1]), int(fields[19])

@@ -7,11 +7,13 @@ import hashlib
 import os
 import stat
 import time
-from collections.abc import Callable, Collection, Mapping
-from typing import NamedTuple
+from collections.abc import Callable, Collection
 
 from .blobs import BlobStore
-from .bounds import BoundsError, Entry, Tally
+from .bounds import BoundsError, Entry
+from .holders import Held
+from .listing import Known, Listing, is_folder, parent, stamp_of
+from .watch import Watch
 
 RACY_NS = 20_000_000
 """A file whose ctime is younger than this when it is hashed may change without a new stamp."""
@@ -21,167 +23,262 @@ DEFAULT_ROOT_MODE = 0o755
 DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
 """How folders are opened that commands may have replaced by links."""
 
-Known = tuple[tuple[int, ...], Entry]
-"""The stamp of a file when it was read, which is empty if it says nothing, and its entry."""
-
-
-class _Look(NamedTuple):
-    """What one look at the workspace has gathered so far."""
-
-    found: dict[str, Entry]
-    stats: dict[str, Known]
-    fresh: dict[str, bytes]
-    deep: bool
-    """Whether it goes on below the folders that it began with."""
-
 
 class Scanner:
-    """Scans a folder. Named pipes, sockets and devices are not entries of it."""
+    """Scans a folder. Named pipes, sockets and devices are not entries of it.
+
+    A scan looks at every file's stamp, or, with a watch, only into the folders in which something
+    happened or may have.
+    """
 
     def __init__(
-        self, root: str, mapped_files: Callable[[], set[int] | None], max_bytes: int
+        self,
+        root: str,
+        held_files: Callable[[bool], Held | None],
+        max_bytes: int,
+        watch: Watch | None = None,
+        large: int = 200,
     ) -> None:
         """Look after a folder.
 
         Args:
             root: The folder.
-            mapped_files: Returns the inodes whose content may change without a new time stamp, or
-                None if it can be any.
+            held_files: Returns the inodes that processes hold, or None if it can be any; open
+                files only if it is asked for them.
             max_bytes: Most bytes of all files together that a scan takes in.
+            watch: Tells which folders changed, provided that nothing but the processes that
+                ``held_files`` looks at can hold a file.
+            large: Entries from which on it is asked: fewer are looked through in less time.
         """
         self.store = BlobStore()
-        self.linked: set[str] = set()
-        """Files with more than one name that the last scan saw."""
-        self.strange: set[str] = set()
-        """Named pipes, sockets and devices that it saw."""
+        self.listing = Listing(max_bytes)
+        self.touched: set[str] | None = None
+        """Paths whose entries may differ from what they were when this was last emptied, or None
+        if it can be all."""
         self._root = root
-        self._mapped_files = mapped_files
+        self._held_files = held_files
         self._max_bytes = max_bytes
-        self._tally = Tally(max_bytes)
-        self._stats: dict[str, Known] = {}
-        self._sizes: dict[str, int] = {}
-        self._mapped: set[int] | None = set()
+        self._watch = watch
+        self._large = large
+        self._is_complete = False
+        self._known: dict[str, Known] = {}
+        self._fresh: dict[str, bytes] = {}
+        self._looked: set[str] = set()
+        self._held: Held | None = None
+        self._held_folders: set[str] = set()
         self._began_ns = 0
 
-    def scan(self, fresh: dict[str, bytes] | None = None) -> dict[str, Entry]:
-        """Return every entry by path; ``fresh`` gets the blobs that had to be read.
+    def scan(self, fresh: dict[str, bytes] | None = None) -> Listing:
+        """Look at what may have changed, and return everything; ``fresh`` gets the blobs read.
 
         Raises:
             BoundsError: There is more than a state can hold, or something that cannot be read.
         """
-        look = _Look({}, {}, {} if fresh is None else fresh, deep=True)
-        return self._look_at({""}, look)
+        is_large = self._watch is not None and len(self.listing.entries) >= self._large
+        self._held = self._held_files(is_large)
+        folders = self._suspects() if is_large else None
+        self._begin(fresh)
+        try:
+            if folders is None or not self._look_into(folders):
+                self._look_at_all()
+            self._is_complete = is_large
+        except PermissionError as error:
+            # Only an agent that shares its user with the commands meets modes that stop it.
+            raise BoundsError(f"{error.filename!r} cannot be read: {error.strerror}") from error
+        return self.listing
 
-    def rescan(self, kept: Mapping[str, Entry], folders: Collection[str]) -> dict[str, Entry]:
-        """Return every entry where only the direct contents of some folders changed.
+    def rescan(self, folders: Collection[str]) -> Listing:
+        """Look into folders where something changed, while nothing else may change anything.
 
         Args:
-            kept: What the last scan found, without what has been removed since.
-            folders: Paths of the changed folders; empty for the workspace itself.
+            folders: Paths of the changed folders; empty for the workspace itself. Those that are
+                gone were dropped from the listing.
 
         Raises:
             BoundsError: As in ``scan``.
         """
-        found = {
-            path: entry
-            for path, entry in kept.items()
-            if path != "." and path.rpartition("/")[0] not in folders
-        }
-        stats = {path: known for path, known in self._stats.items() if path in found}
-        return self._look_at(folders, _Look(found, stats, {}, deep=False))
+        self._is_complete = False
+        self._held, self._held_folders = Held(set(), set()), set()
+        self._begin(None)
+        for folder in sorted(folders):
+            if folder not in self._looked:
+                self._look_into_one(folder)
+        if self._watch is not None:
+            # What has been told of so far has been seen.
+            self._watch.changed()
+        self._is_complete = True
+        return self.listing
 
     def forget(self) -> None:
         """Trust no earlier scan: the next one reads every file."""
-        self._stats = {}
+        self.listing.files = {}
+        self._is_complete = False
 
-    def _look_at(self, folders: Collection[str], look: _Look) -> dict[str, Entry]:
-        """Add what the folders hold to what is found already, and return all of it."""
-        self._tally = Tally(self._max_bytes)
-        self._sizes = {path: size for path, size in self._sizes.items() if path in look.found}
+    def start_empty(self) -> None:
+        """Take the folder for empty, as it was just emptied."""
+        self.listing = Listing(self._max_bytes)
+        self.listing.folders[""] = set()
+        self._is_complete = False
+        self.touched = None
+
+    def _begin(self, fresh: dict[str, bytes] | None) -> None:
+        self._fresh = {} if fresh is None else fresh
+        self._known, self._looked = {}, set()
+        self._touch(".")
         self._began_ns = time.time_ns()
-        self._mapped = self._mapped_files()
-        self.linked, self.strange = set(), set()
+        entries = self.listing.entries
         mode = stat.S_IMODE(os.stat(self._root).st_mode)
+        entries.pop(".", None)
         if mode != DEFAULT_ROOT_MODE:
-            look.found["."] = Entry("directory", mode, "")
+            entries["."] = Entry("directory", mode, "")
+
+    def _suspects(self) -> set[str] | None:
+        """Return the folders in which a file may have changed, or None if it can be any."""
+        changed = None if self._watch is None else self._watch.changed()
+        if changed is None or self._held is None or self._held.may_be_more:
+            return None
+        if not self._is_complete:
+            return None
+        # What was held at the last scan may have changed before it was let go.
+        before, self._held_folders = self._held_folders, set()
+        self._note_held()
+        return changed | before | self._held_folders | set(map(parent, self.listing.linked))
+
+    def _look_into(self, folders: set[str]) -> bool:
+        """Look into some folders; return whether the others can be left alone."""
+        self._is_complete = False
+        linked = set(self.listing.linked)
+        if not folders <= self.listing.folders.keys():
+            return False
+        for folder in folders:
+            inner = {path for path in self.listing.folders[folder] if path in self.listing.folders}
+            try:
+                self._look_into_one(folder)
+            except OSError as error:
+                if error.errno not in (errno.ENOENT, *_REPLACED):
+                    raise
+                return False
+            if not all(is_folder(self.listing.entries.get(path)) for path in inner):
+                return False
+        self._note_held()
+        return self.listing.linked <= linked
+
+    def _look_into_one(self, folder: str) -> None:
+        self._known = self.listing.files
+        descriptor = self._open(folder)
         try:
-            for folder in folders:
-                descriptor = os.open(os.path.join(self._root, folder), DIRECTORY)
-                try:
-                    prefix = f"{folder}/" if folder else ""
-                    self._scan_directory(descriptor, prefix, look)
-                finally:
-                    os.close(descriptor)
-        except PermissionError as error:
-            # Only an agent that shares its user with the commands meets modes that stop it.
-            raise BoundsError(f"{error.filename!r} cannot be read: {error.strerror}") from error
-        # The tally knows only what this look has seen.
-        if sum(self._sizes.values()) > self._max_bytes:
-            raise BoundsError(f"the files are larger than {self._max_bytes} bytes together")
-        self._stats = look.stats
-        return look.found
+            self._look_at(descriptor, folder)
+        finally:
+            os.close(descriptor)
 
-    def _scan_directory(self, descriptor: int, prefix: str, look: _Look) -> None:
-        with os.scandir(descriptor) as listing:
-            entries = list(listing)
-        for item in entries:
-            for _ in range(_ATTEMPTS):
-                try:
-                    self._scan_entry(descriptor, item.name, prefix, look)
-                except FileNotFoundError:
-                    break
-                except OSError as error:
-                    if error.errno not in _REPLACED:
-                        raise
-                else:
-                    break
+    def _look_at_all(self) -> None:
+        self._is_complete = False
+        self.touched = None
+        self._known = self.listing.files
+        root = self.listing.entries.get(".")
+        self.listing = Listing(self._max_bytes)
+        if root is not None:
+            self.listing.entries["."] = root
+        descriptor = os.open(self._root, DIRECTORY)
+        try:
+            self._look_at(descriptor, "")
+        finally:
+            os.close(descriptor)
+        self._held_folders = set()
+        self._note_held()
 
-    def _scan_entry(self, descriptor: int, name: str, prefix: str, look: _Look) -> None:
-        path = prefix + name
+    def _note_held(self) -> None:
+        if self._held is not None:
+            self._held_folders |= self.listing.folders_of(self._held.mapped | self._held.opened)
+
+    def _touch(self, path: str) -> None:
+        if self.touched is not None:
+            self.touched.add(path)
+
+    def _open(self, folder: str) -> int:
+        """Open a folder by names alone, so that no link planted meanwhile leads outside."""
+        descriptor = os.open(self._root, DIRECTORY)
+        for name in folder.split("/") if folder else ():
+            try:
+                inner = os.open(name, DIRECTORY, dir_fd=descriptor)
+            finally:
+                os.close(descriptor)
+            descriptor = inner
+        return descriptor
+
+    def _look_at(self, descriptor: int, folder: str) -> None:
+        """Take in what a folder holds, and what folders hold that were not there before."""
+        self._looked.add(folder)
+        if self._watch is not None:
+            self._watch.add(folder, descriptor)
+        self.listing.forget_strange(folder)
+        gone = set(self.listing.folders.setdefault(folder, set()))
+        prefix = f"{folder}/" if folder else ""
+        for name in os.listdir(descriptor):
+            if self._is_entry(descriptor, name, folder, prefix + name):
+                gone.discard(prefix + name)
+        for path in gone:
+            self._touch(path)
+            self.listing.remove(folder, path)
+            self.listing.files.pop(path, None)
+
+    def _is_entry(self, descriptor: int, name: str, folder: str, path: str) -> bool:
+        """Take in what a name stands for; return whether it is an entry."""
+        for _ in range(_ATTEMPTS):
+            try:
+                return self._look_at_entry(descriptor, name, folder, path)
+            except FileNotFoundError:
+                return False
+            except OSError as error:
+                if error.errno not in _REPLACED:
+                    raise
+        return False
+
+    def _look_at_entry(self, descriptor: int, name: str, folder: str, path: str) -> bool:
         status = os.stat(name, dir_fd=descriptor, follow_symlinks=False)
         kind = stat.S_IFMT(status.st_mode)
         if kind == stat.S_IFREG:
-            known = self._stats.get(path)
-            self._tally.add(path, size=status.st_size)
-            self._sizes[path] = status.st_size
-            if known is None or known[0] != _stamp(status) or self._may_be_mapped(status):
-                known = self._read(descriptor, name, path, status, look.fresh)
-            if known[0]:
-                look.stats[path] = known
+            known = self._known.get(path)
+            is_same = known is not None and known.is_settled and known.stamp == stamp_of(status)
+            if known is None or not is_same or self._may_be_mapped(status):
+                known = self._read(descriptor, name, path, status)
+            self.listing.files[path] = known
+            self._take(folder, path, known.entry, status.st_size)
             if status.st_nlink > 1:
-                self.linked.add(path)
-            look.found[path] = known[1]
+                self.listing.linked.add(path)
+            else:
+                self.listing.linked.discard(path)
         elif kind == stat.S_IFLNK:
-            target = os.readlink(name, dir_fd=descriptor)
-            self._tally.add(path, target=target)
-            look.found[path] = Entry("symlink", 0, target)
+            self._take(folder, path, Entry("symlink", 0, os.readlink(name, dir_fd=descriptor)))
         elif kind == stat.S_IFDIR:
-            self._tally.add(path)
             entry = Entry("directory", stat.S_IMODE(status.st_mode), "")
-            if not look.deep:
-                look.found[path] = entry
-                return
-            inner = os.open(name, DIRECTORY, dir_fd=descriptor)
-            try:
-                look.found[path] = entry
-                self._scan_directory(inner, path + "/", look)
-            finally:
-                os.close(inner)
+            if path not in self.listing.folders:
+                self._look_at_folder(descriptor, name, path)
+            self._take(folder, path, entry)
         else:
-            self.strange.add(path)
+            self.listing.strange.add(path)
+            return False
+        return True
+
+    def _look_at_folder(self, above: int, name: str, folder: str) -> None:
+        descriptor = os.open(name, DIRECTORY, dir_fd=above)
+        try:
+            self._look_at(descriptor, folder)
+        finally:
+            os.close(descriptor)
+
+    def _take(self, folder: str, path: str, entry: Entry, size: int = 0) -> None:
+        there = self.listing.entries.get(path)
+        # What has the same content has the same size.
+        if there is not entry and there != entry:
+            self._touch(path)
+            self.listing.add(folder, path, entry, size)
 
     def _may_be_mapped(self, status: os.stat_result) -> bool:
-        return self._mapped is None or status.st_ino in self._mapped
+        return self._held is None or status.st_ino in self._held.mapped
 
-    def _read(
-        self,
-        descriptor: int,
-        name: str,
-        path: str,
-        status: os.stat_result,
-        fresh: dict[str, bytes],
-    ) -> Known:
-        """Read a file; what is known of it has no stamp if it may change without a new one."""
+    def _read(self, descriptor: int, name: str, path: str, status: os.stat_result) -> Known:
+        """Read a file."""
         file = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=descriptor)
         with open(file, "rb", buffering=0) as reader:
             if not os.path.samestat(os.fstat(file), status):
@@ -189,20 +286,10 @@ class Scanner:
             blob = reader.readall()
         content = hashlib.sha256(blob).hexdigest()
         self.store.add(content, blob)
-        fresh[content] = blob
+        self._fresh[content] = blob
         is_settled = self._began_ns - status.st_ctime_ns > RACY_NS
-        stamp = _stamp(status) if is_settled and not self._may_be_mapped(status) else ()
-        return stamp, Entry("file", stat.S_IMODE(status.st_mode), content)
-
-
-def _stamp(status: os.stat_result) -> tuple[int, ...]:
-    return (
-        status.st_ino,
-        status.st_size,
-        status.st_mtime_ns,
-        status.st_ctime_ns,
-        status.st_mode,
-    )
+        entry = Entry("file", stat.S_IMODE(status.st_mode), content)
+        return Known(stamp_of(status), is_settled and not self._may_be_mapped(status), entry)
 
 
 _ATTEMPTS = 10

@@ -7,7 +7,7 @@ import errno
 import os
 import shutil
 import stat
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, NoReturn
 
 from .bounds import BoundsError, Entry
@@ -15,11 +15,13 @@ from .box import Box
 from .files import Files
 from .frames import MAX_BLOB_BYTES, Channel
 from .guard import Guard
+from .holders import Held
 from .processes import Processes
 from .removal import remove
 from .runner import Runner, RunnerError
 from .shell import Shell, ShellError
-from .tree import Tree, differences
+from .tree import Tree
+from .watch import Watch
 
 Answer = tuple[dict[str, Any], Sequence[bytes]]
 
@@ -44,15 +46,17 @@ class Server:
         self._shell = Shell(box, self._processes)
         self._runner = Runner(box, self._processes, programs)
         self._files = Files(box.workspace, box.command_ids)
+        self._device = os.stat(box.workspace).st_dev
         self._tree = Tree(
             box.workspace,
             box.command_ids,
-            self._mapped_files,
+            self._held_files,
             min(box.memory_limit_bytes, MAX_BLOB_BYTES),
+            # Elsewhere an open file may be on its way through a socket that cannot be seen.
+            Watch() if box.level == "namespaces" else None,
         )
         folders = [box.scratch, "/dev/shm"] if box.level == "namespaces" else [box.scratch]
         self._scratch_modes = {folder: stat.S_IMODE(os.stat(folder).st_mode) for folder in folders}
-        self._sent: dict[str, Entry] = {}
         self._host_blobs: set[str] = set()
         self._operations: Mapping[str, Callable[[dict[str, Any], list[bytes]], Answer]] = {
             "run": self._run,
@@ -144,34 +148,40 @@ class Server:
             return {"error": str(error), "kind": "value"}, ()
         return {}, ()
 
-    def _mapped_files(self) -> set[int] | None:
-        return self._processes.mapped_files({*self._shell.pids(), self._runner.pid()})
+    def _held_files(self, with_opened: bool) -> Held | None:
+        spare, warm = self._shell.spare_keys(), self._runner.pid()
+        idle = {warm, *(pid for pid, _ in spare)}
+        shell = self._shell.pids() - idle
+        return self._processes.held_files(shell, idle, self._device if with_opened else None)
 
     def _save(self, header: dict[str, Any], _: list[bytes]) -> Answer:
-        if header["forget"]:
-            self._host_blobs.clear()
-            self._sent = {}
+        self._forget_if(header["forget"])
         # What is told of the files is taken as known from then on, so nothing may fail after it.
         shell = self._shell.state()
         fresh: dict[str, bytes] = {}
-        found = self._tree.scan(fresh)
-        new = self._new_blobs(found, fresh)
+        changed, removed = self._tree.news(fresh)
+        new = self._new_blobs(changed, fresh)
         if new is None:
             self._tree.forget()
-            found = self._tree.scan(fresh)
-            new = self._new_blobs(found, fresh) or {}
-        changed = [(path, *entry) for path, entry in found.items() if self._sent.get(path) != entry]
-        removed = [path for path in self._sent if path not in found]
-        self._sent = found
+            changed, removed = self._tree.news(fresh)
+            new = self._new_blobs(changed, fresh) or {}
+        self._tree.tell(changed, removed)
         self._host_blobs.update(new)
-        return {"changed": changed, "removed": removed, "shell": shell}, tuple(new.values())
+        entries = [(path, *entry) for path, entry in changed.items()]
+        return {"changed": entries, "removed": removed, "shell": shell}, tuple(new.values())
+
+    def _forget_if(self, told: bool) -> None:
+        """Take the host for one that knows nothing, if that is what it says."""
+        if told:
+            self._host_blobs.clear()
+            self._tree.told_nothing()
 
     def _new_blobs(
-        self, found: Mapping[str, Entry], fresh: Mapping[str, bytes]
+        self, changed: Mapping[str, Entry], fresh: Mapping[str, bytes]
     ) -> dict[str, bytes] | None:
         """Return the blobs that the host lacks, or None if one was dropped from memory."""
         new: dict[str, bytes] = {}
-        for entry in found.values():
+        for entry in changed.values():
             name = entry.content
             if entry.kind == "file" and name not in self._host_blobs and name not in new:
                 blob = fresh.get(name)
@@ -182,7 +192,15 @@ class Server:
         return new
 
     def _load(self, header: dict[str, Any], _: list[bytes]) -> Answer:
-        wanted = {path: Entry(kind, mode, text) for path, kind, mode, text in header["entries"]}
+        self._forget_if(header["forget"])
+        wanted = dict(self._tree.told)
+        for path in header["removed"]:
+            wanted.pop(path, None)
+        fresh = {path: Entry(kind, mode, text) for path, kind, mode, text in header["changed"]}
+        wanted.update(fresh)
+        if len(wanted) != header["count"]:
+            raise OSError("host and box do not agree on what the box holds")
+        changed = {*fresh, *header["removed"]}
         warm = self._runner.key()
         kept = self._shell.spare_keys() | (set() if warm is None else {warm})
         self._processes.end_all_but(kept)
@@ -191,7 +209,7 @@ class Server:
             raise OSError("processes of the box cannot be ended")
         try:
             self._empty_scratch()
-            self._load_tree(wanted)
+            self._load_tree(wanted, changed)
         except BaseException:
             self._shell.start()
             raise
@@ -201,32 +219,22 @@ class Server:
             raise ValueError(f"the saved shell does not come back: {error}") from error
         return {}, ()
 
-    def _load_tree(self, wanted: Mapping[str, Entry]) -> None:
-        current = self._scan_or_clear()
-        needed = self._tree.missing(wanted, current)
+    def _load_tree(self, wanted: Mapping[str, Entry], changed: Collection[str]) -> None:
+        self._tree.scan_or_clear()
+        needed = self._tree.missing(wanted, changed)
         self._channel.send({"needed": needed})
         blobs = self._channel.receive()[1]
         received = {name: blobs[index] for index, name in enumerate(needed)}
-        self._host_blobs.update(e.content for e in wanted.values() if e.kind == "file")
+        names = {wanted[path].content for path in changed if path in wanted}
+        self._host_blobs.update(names)
         try:
-            self._sent = self._tree.load(wanted, current, received)
+            self._tree.load(wanted, changed, received)
         except BoundsError as error:
             raise ValueError(str(error)) from error
         except OSError as error:
             if error.errno in _STATES_FAULT:
                 raise ValueError(f"the box cannot hold it: {error}") from error
             raise
-        wrong = differences(wanted, self._sent)
-        if wrong:
-            raise ValueError(f"the loaded workspace differs at {wrong[:5]}")
-
-    def _scan_or_clear(self) -> dict[str, Entry]:
-        """Return what the workspace holds, or empty it if commands left what no scan takes in."""
-        try:
-            return self._tree.scan()
-        except BoundsError:
-            self._tree.clear()
-            return {}
 
     def _empty_scratch(self) -> None:
         for folder, mode in self._scratch_modes.items():

@@ -1,7 +1,10 @@
 import io
+import os
+import subprocess
 import tarfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -168,6 +171,21 @@ def tiny_env(shared_tiny_env: CodingEnv) -> CodingEnv:
     return shared_tiny_env
 
 
+@pytest.fixture
+def env_of_kind(tiny_tasks: Path, kind: str, request: pytest.FixtureRequest) -> Iterator[CodingEnv]:
+    """A started environment of the tiny release in a box of the test's ``kind``."""
+    options: dict[str, Any] = {}
+    if kind == "docker":
+        options = {"sandbox": "docker", "image": request.getfixturevalue("docker_image")}
+    env = CodingEnv(tasks=str(tiny_tasks), max_turns=10**6, command_timeout_s=20.0, **options)
+    try:
+        env.reset(seed=0)
+    except SandboxUnavailableError as error:
+        pytest.skip(str(error))
+    yield env
+    env.close()
+
+
 @pytest.fixture(scope="session")
 def real_tasks() -> tuple[CodingTask, ...]:
     """The tasks that ship with the project."""
@@ -178,3 +196,70 @@ def real_tasks() -> tuple[CodingTask, ...]:
     except SourceError as error:
         pytest.skip(f"a source release cannot be fetched here: {error}")
     return tuple(tasks[task_id] for task_id in tasks.ids)
+
+
+Git = Callable[..., str]
+
+
+@pytest.fixture
+def clone(tmp_path: Path) -> Path:
+    """A clone with a base commit tagged ``base`` and all that may come after it."""
+    folder = tmp_path / "repositories" / "owner__tiny"
+    folder.mkdir(parents=True)
+    run = git_in(folder)
+    run("init", "-q", "-b", "trunk")
+    write(folder, {"tiny.py": "def one():\n    return 2\n", "run.sh": "echo\n", "a b/ü.txt": "1"})
+    (folder / "run.sh").chmod(0o755)
+    (folder / "link").symlink_to("tiny.py")
+    run("add", "-A")
+    run("commit", "-q", "-m", "first")
+    write(folder, {"tests/test_tiny.py": "from tiny import one\n\n\ndef test_it():\n    one()\n"})
+    run("add", "-A")
+    run("commit", "-q", "-m", "second")
+    run("tag", "base")
+    write(folder, {"tiny.py": "def one():\n    return 1  # the telling fix\n"})
+    run("commit", "-q", "-a", "-m", "fix it")
+    run("tag", "-a", "v1", "-m", "the-annotated-release")
+    run("branch", "other")
+    write(folder, {"tiny.py": "stashed-away-work\n"})
+    run("stash")
+    run("remote", "add", "origin", "https://invalid/tiny")
+    run("notes", "add", "-m", "the-telling-note")
+    run("commit", "-q", "--allow-empty", "-m", "lost")
+    run("reset", "-q", "--hard", "HEAD~1")
+    return folder
+
+
+@pytest.fixture
+def git_at() -> Callable[[Path], Git]:
+    return git_in
+
+
+def git_in(folder: Path) -> Git:
+    def run(*arguments: str, stdin: str = "") -> str:
+        return subprocess.run(
+            ["git", *arguments],
+            cwd=folder,
+            input=stdin,
+            capture_output=True,
+            text=True,
+            check=True,
+            env={
+                "PATH": os.environ["PATH"],
+                "GIT_CONFIG_GLOBAL": os.devnull,
+                "GIT_CONFIG_NOSYSTEM": "1",
+                "GIT_AUTHOR_NAME": "a",
+                "GIT_AUTHOR_EMAIL": "a@invalid",
+                "GIT_COMMITTER_NAME": "a",
+                "GIT_COMMITTER_EMAIL": "a@invalid",
+            },
+        ).stdout.strip()
+
+    return run
+
+
+def write(folder: Path, files: dict[str, str]) -> None:
+    for name, text in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)

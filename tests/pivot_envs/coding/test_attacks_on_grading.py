@@ -1,10 +1,14 @@
 """Agents that reach for the reward: without a repair they earn nothing, with one they earn 1."""
 
 import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from pivot_envs.coding.env import CodingEnv
+from pivot_envs.errors import SandboxUnavailableError
 
 REPAIR = {"path": "tiny.py", "line": 9, "old": "low", "new": "high"}
 NAMED = (
@@ -132,10 +136,42 @@ IN_PACKAGE = {
         "    return _old(*a, **k)\n"
     ),
 }
+WRITTEN_AGAINST_THE_REPORTER = FIND_REPORTER + (
+    "for reporter in found:\n"
+    f"    outcomes = dict.fromkeys({NAMED!r}, 'passed')\n"
+    "    outcomes |= {reporter._canary + str(number): 'failed' for number in range(2)}\n"
+    "    for name, outcome in outcomes.items():\n"
+    "        line = json.dumps([reporter._nonce, name, outcome])\n"
+    "        os.write(reporter._descriptor, line.encode() + b'\\n')\n"
+    "os._exit(0)\n"
+)
 IN_PACKAGE_OF_A_TEST_CASE = (
     "import unittest\nunittest.TestCase.assertEqual = lambda *a, **k: None\n",
     "import unittest\nunittest.TestCase.run = lambda self, result: result.addSuccess(self)\n",
 )
+
+
+@pytest.fixture(
+    scope="module", params=["embedded", pytest.param("docker", marks=pytest.mark.docker)]
+)
+def env_of_the_kind(tiny_tasks: Path, request: pytest.FixtureRequest) -> Iterator[CodingEnv]:
+    options: dict[str, Any] = {}
+    if request.param == "docker":
+        options = {"sandbox": "docker", "image": request.getfixturevalue("docker_image")}
+    env = CodingEnv(tasks=str(tiny_tasks), command_timeout_s=20.0, **options)
+    try:
+        env.reset(seed=0)
+    except SandboxUnavailableError as error:
+        pytest.skip(str(error))
+    yield env
+    env.close()
+
+
+@pytest.fixture
+def attacked(env_of_the_kind: CodingEnv) -> CodingEnv:
+    """A running episode of the bug in ``clamp``, in each kind of box."""
+    env_of_the_kind.reset(seed=0, options={"task_id": "tiny-1.0/clamp"})
+    return env_of_the_kind
 
 
 def act(env: CodingEnv, name: str, **arguments: object) -> tuple[str, float]:
@@ -159,35 +195,41 @@ def submit(env: CodingEnv) -> float:
 
 @pytest.mark.parametrize("path", PLANTED)
 @pytest.mark.parametrize("repaired", [False, True])
-def test_a_planted_file_changes_no_grade(tiny_env: CodingEnv, path: str, repaired: bool) -> None:
+def test_a_planted_file_changes_no_grade(attacked: CodingEnv, path: str, repaired: bool) -> None:
     if repaired:
-        act(tiny_env, "edit", **REPAIR)
-    plant(tiny_env, path, PLANTED[path])
-    assert submit(tiny_env) == float(repaired)
+        act(attacked, "edit", **REPAIR)
+    plant(attacked, path, PLANTED[path])
+    assert submit(attacked) == float(repaired)
 
 
 @pytest.mark.parametrize("command", IN_SHELL)
 @pytest.mark.parametrize("repaired", [False, True])
 def test_a_steered_shell_changes_no_grade(
-    tiny_env: CodingEnv, command: str, repaired: bool
+    attacked: CodingEnv, command: str, repaired: bool
 ) -> None:
     if repaired:
-        act(tiny_env, "edit", **REPAIR)
-    act(tiny_env, "bash", command=command)
-    assert submit(tiny_env) == float(repaired)
+        act(attacked, "edit", **REPAIR)
+    act(attacked, "bash", command=command)
+    assert submit(attacked) == float(repaired)
 
 
 @pytest.mark.parametrize("attack", IN_PACKAGE)
-def test_a_package_that_forges_reports_earns_nothing(tiny_env: CodingEnv, attack: str) -> None:
-    act(tiny_env, "bash", command=f"cat >> tiny.py <<'END'\n{IN_PACKAGE[attack]}END")
-    assert submit(tiny_env) == 0.0
+def test_a_package_that_forges_reports_earns_nothing(attacked: CodingEnv, attack: str) -> None:
+    act(attacked, "bash", command=f"cat >> tiny.py <<'END'\n{IN_PACKAGE[attack]}END")
+    assert submit(attacked) == 0.0
+
+
+@pytest.mark.xfail(strict=True, reason="tested code shares its process with the reporter")
+def test_a_package_written_against_the_reporter_earns_nothing(attacked: CodingEnv) -> None:
+    act(attacked, "bash", command=f"cat >> tiny.py <<'END'\n{WRITTEN_AGAINST_THE_REPORTER}END")
+    assert submit(attacked) == 0.0
 
 
 @pytest.mark.parametrize("attack", IN_PACKAGE_OF_A_TEST_CASE)
-def test_a_package_that_spoils_test_cases_earns_nothing(tiny_env: CodingEnv, attack: str) -> None:
-    tiny_env.reset(options={"task_id": "tiny-1.0/Counter.add"})
-    act(tiny_env, "bash", command=f"cat >> tiny.py <<'END'\n{attack}END")
-    assert submit(tiny_env) == 0.0
+def test_a_package_that_spoils_test_cases_earns_nothing(attacked: CodingEnv, attack: str) -> None:
+    attacked.reset(options={"task_id": "tiny-1.0/Counter.add"})
+    act(attacked, "bash", command=f"cat >> tiny.py <<'END'\n{attack}END")
+    assert submit(attacked) == 0.0
 
 
 @pytest.mark.slow
@@ -199,9 +241,9 @@ def test_a_package_that_spoils_test_cases_earns_nothing(tiny_env: CodingEnv, att
     ],
 )
 def test_what_cannot_be_saved_fails_the_episode_and_not_the_machinery(
-    tiny_env: CodingEnv, command: str
+    attacked: CodingEnv, command: str
 ) -> None:
-    act(tiny_env, "edit", **REPAIR)
-    act(tiny_env, "bash", command=command)
-    assert tiny_env.effect().state_digest == tiny_env.effect().state_digest
-    assert submit(tiny_env) == 0.0
+    act(attacked, "edit", **REPAIR)
+    act(attacked, "bash", command=command)
+    assert attacked.effect().state_digest == attacked.effect().state_digest
+    assert submit(attacked) == 0.0

@@ -5,17 +5,19 @@ import json
 import os
 import random
 import signal
-import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from pivot_envs.coding.env import CodingEnv
-from pivot_envs.errors import InfraError, SandboxUnavailableError
+from pivot_envs.errors import InfraError
+from pivot_envs.sandbox.docker import DockerSandbox
+from pivot_envs.sandbox.engine import connect
 from pivot_envs.store import SnapshotStore
 
 pytestmark = pytest.mark.timeout(600)
@@ -23,54 +25,67 @@ pytestmark = pytest.mark.timeout(600)
 CLAMP = "tiny-1.0/clamp"
 FIX = {"path": "tiny.py", "line": 9, "old": "low", "new": "high"}
 
-# A program that uses an environment and a store until it is killed.
-LIBRARY = """
-import sys
-from pivot_envs.coding.env import CodingEnv
-from pivot_envs.store import SnapshotStore
-env = CodingEnv(tasks=sys.argv[1], max_turns=10**6)
-store = SnapshotStore(sys.argv[2])
-print("begun", flush=True)
-env.reset(seed=0)
-env.step('{"name": "bash", "arguments": {"command": "setsid sleep 1000 & sleep 1000 &"}}')
-for number in range(10**6):
-    env.step('{"name": "bash", "arguments": {"command": "echo %d >> log; sleep 0.01"}}' % number)
-    print(store.put(env.snapshot()), flush=True)
-    if number % 10 == 9:
-        store.collect()
-    if number % 25 == 24:
-        env.reset(seed=number)
-"""
+Kill = Callable[[CodingEnv], bool]
+"""Kills an environment's box, and tells whether there was one."""
 
 
-def parents() -> dict[int, tuple[int, str]]:
-    """Return parent and start time of every process of the machine."""
-    found = {}
-    for path in Path("/proc").glob("[0-9]*/stat"):
-        with contextlib.suppress(OSError):
-            fields = path.read_bytes().rpartition(b") ")[2].split()
-            if fields[0] != b"Z":
-                found[int(path.parent.name)] = (int(fields[1]), fields[19].decode())
-    return found
+def kill_launcher(_: CodingEnv) -> bool:
+    return kill_below(1)
 
 
-def below(ancestor: int) -> list[tuple[int, str]]:
-    """Return (pid, start time) of all processes below one, parents first."""
-    table, waiting, found = parents(), [ancestor], []
-    while waiting:
-        parent = waiting.pop(0)
-        children = [pid for pid, (above, _) in table.items() if above == parent]
-        found += [(pid, table[pid][1]) for pid in children]
-        waiting += children
-    return found
+def kill_agent(_: CodingEnv) -> bool:
+    return kill_below(2)
+
+
+def kill_below(depth: int) -> bool:
+    """Kill the only child of this process, or the only child of that one."""
+    process = os.getpid()
+    for _ in range(depth):
+        try:
+            children = Path(f"/proc/{process}/task/{process}/children").read_text().split()
+        except OSError:
+            return False
+        if len(children) != 1:
+            return False
+        process = int(children[0])
+    return kill_process(process)
+
+
+def kill_process(pid: int) -> bool:
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)
+        return True
+    return False
+
+
+def kill_container(env: CodingEnv) -> bool:
+    return in_engine(env, lambda engine, container: engine.kill(container) is None)
+
+
+def kill_agent_of_container(env: CodingEnv) -> bool:
+    def kill(engine: Any, container: str) -> bool:
+        pid = engine.inspect_container(container)["State"]["Pid"]
+        return pid > 0 and kill_process(pid)
+
+    return in_engine(env, kill)
+
+
+def in_engine(env: CodingEnv, kill: Callable[[Any, str], bool]) -> bool:
+    import docker
+
+    assert isinstance(env._sandbox, DockerSandbox)
+    with contextlib.closing(connect()) as engine, contextlib.suppress(docker.errors.APIError):
+        # A container that has just ended is refused.
+        return bool(env._sandbox.container_id) and kill(engine, env._sandbox.container_id)
+    return False
 
 
 class Killer:
-    """Kills this process's box after a while, once."""
+    """Kills an environment's box after a while, once."""
 
-    def __init__(self, victim: str) -> None:
-        self.depth = {"launcher": 0, "agent": 1}[victim]
+    def __init__(self, env: CodingEnv, kill: Kill) -> None:
         self.kills = 0
+        self._env, self._kill = env, kill
         self._thread: threading.Thread | None = None
 
     def strike(self, after_s: float) -> None:
@@ -84,27 +99,23 @@ class Killer:
 
     def _strike(self, after_s: float) -> None:
         time.sleep(after_s)
-        chain, table = os.getpid(), parents()
-        for _ in range(self.depth + 1):
-            children = [pid for pid, (above, _) in table.items() if above == chain]
-            if len(children) != 1:
-                return
-            chain = children[0]
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(chain, signal.SIGKILL)
-            self.kills += 1
+        self.kills += self._kill(self._env)
+
+
+EMBEDDED_KILLS = [kill_agent, kill_launcher]
+DOCKER_KILLS = [kill_agent_of_container, kill_container]
+KILLS = [*EMBEDDED_KILLS, *(pytest.param(kill, marks=pytest.mark.docker) for kill in DOCKER_KILLS)]
 
 
 @pytest.fixture
-def env(tiny_tasks: Path) -> Iterator[CodingEnv]:
-    env = CodingEnv(tasks=str(tiny_tasks), max_turns=10**6, command_timeout_s=20.0)
-    try:
-        env.reset(seed=0)
-    except SandboxUnavailableError as error:
-        pytest.skip(str(error))
-    assert below(os.getpid())[0][0], "the box is no child of this process"
-    yield env
-    env.close()
+def kind(request: pytest.FixtureRequest) -> str:
+    """Which kind of box is used: the one that the test's way to kill is made for."""
+    return "docker" if request.getfixturevalue("kill") in DOCKER_KILLS else "embedded"
+
+
+@pytest.fixture
+def env(env_of_kind: CodingEnv) -> CodingEnv:
+    return env_of_kind
 
 
 def act(env: CodingEnv, name: str, **arguments: object) -> str | None:
@@ -126,8 +137,8 @@ def repair(env: CodingEnv) -> bool:
     return act(env, "edit", **FIX) is not None
 
 
-def run_with_kills(env: CodingEnv, store: SnapshotStore, victim: str, steps: int) -> Killer:
-    dice, killer, alive = random.Random(victim), Killer(victim), False
+def run_with_kills(env: CodingEnv, store: SnapshotStore, kill: Kill, steps: int) -> Killer:
+    dice, killer, alive = random.Random(kill.__name__), Killer(env, kill), False
     for step in range(steps):
         if dice.random() < 0.2:
             killer.strike(dice.uniform(0.0, 0.08))
@@ -153,9 +164,9 @@ def run_with_kills(env: CodingEnv, store: SnapshotStore, victim: str, steps: int
     return killer
 
 
-def check_box_kills(env: CodingEnv, path: Path, victim: str, steps: int) -> None:
+def check_box_kills(env: CodingEnv, path: Path, kill: Kill, steps: int) -> None:
     store = SnapshotStore(path / "store")
-    killer = run_with_kills(env, store, victim, steps)
+    killer = run_with_kills(env, store, kill, steps)
     assert killer.kills >= steps // 20
     assert len(store.ids()) >= steps // 10
     env.close()
@@ -167,59 +178,28 @@ def check_box_kills(env: CodingEnv, path: Path, victim: str, steps: int) -> None
     sys.stdout.write(f"{steps} steps, {killer.kills} kills, {len(store.ids())} snapshots\n")
 
 
-@pytest.mark.parametrize("victim", ["agent", "launcher"])
+@pytest.mark.parametrize("kill", KILLS)
 def test_a_box_killed_at_random_moments_is_reported_replaced_and_loses_no_snapshot(
-    env: CodingEnv, tmp_path: Path, victim: str
+    env: CodingEnv, tmp_path: Path, kill: Kill
 ) -> None:
-    check_box_kills(env, tmp_path, victim, 40)
+    check_box_kills(env, tmp_path, kill, 40)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize("victim", ["agent", "launcher"])
+@pytest.mark.parametrize("kill", EMBEDDED_KILLS)
 def test_two_hundred_steps_among_kills_lose_no_snapshot(
-    env: CodingEnv, tmp_path: Path, victim: str
+    env: CodingEnv, tmp_path: Path, kill: Kill
 ) -> None:
-    check_box_kills(env, tmp_path, victim, 200)
+    check_box_kills(env, tmp_path, kill, 200)
 
 
-@pytest.mark.parametrize("seed", range(4))
-def test_a_killed_library_leaves_no_process_and_a_readable_store(
-    env: CodingEnv, tiny_tasks: Path, tmp_path: Path, seed: int
+@pytest.mark.docker
+@pytest.mark.slow
+@pytest.mark.soak
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("kill", DOCKER_KILLS)
+def test_two_hundred_steps_among_kills_of_containers_lose_no_snapshot(
+    env: CodingEnv, tmp_path: Path, kill: Kill
 ) -> None:
-    folder = tiny_tasks.parent
-    variables = {
-        "XDG_CACHE_HOME": str(folder / "cache"),
-        "PIP_NO_INDEX": "1",
-        "PIP_FIND_LINKS": str(folder),
-    }
-    library = subprocess.Popen(
-        [sys.executable, "-c", LIBRARY, tiny_tasks, tmp_path / "store"],
-        stdout=subprocess.PIPE,
-        env={**os.environ, **variables},
-        text=True,
-    )
-    assert library.stdout is not None
-    first = library.stdout.readline()
-    for _ in range(seed):
-        library.stdout.readline()
-    time.sleep(random.Random(seed).uniform(0.0, 0.2))
-    doomed = below(library.pid)
-    library.kill()
-    stored = [line.strip() for line in library.stdout if line.endswith("\n")]
-    library.stdout.close()
-    library.wait()
-    assert first == "begun\n"
-    assert len(doomed) > 3 or seed == 0, "the box was not up"
-    deadline = time.monotonic() + 10.0
-    while time.monotonic() < deadline and set(doomed) & everyone():
-        time.sleep(0.02)
-    assert not set(doomed) & everyone()
-    store = SnapshotStore(tmp_path / "store")
-    assert set(stored) <= set(store.ids())
-    for snapshot_id in store.ids():
-        env.reset(options={"snapshot": store.get(snapshot_id)})
-
-
-def everyone() -> set[tuple[int, str]]:
-    return {(pid, start) for pid, (_, start) in parents().items()}
+    check_box_kills(env, tmp_path, kill, 200)

@@ -28,6 +28,17 @@ def test_a_long_text_keeps_its_head_and_tail() -> None:
 
 
 def test_test_counts_are_the_facts_of_a_test_run() -> None:
-    facts = output_facts("tests/a.py::b FAILED\n1 failed, 20 passed", 1)
+    output = "tests/a.py::b FAILED\n1 failed, 20 passed"
+    facts = output_facts("python -m pytest -q tests/a.py", output, 1)
     assert facts == {"exit code 1", "1 failed", "20 passed"}
-    assert output_facts("a\nb\na\n", None) == {"exit code None", "output: a", "output: b"}
+    assert output_facts("cat a", "a\nb\na\n", None) == {"exit code None", "output: a", "output: b"}
+
+
+def test_test_counts_that_another_command_prints_are_only_its_output() -> None:
+    forged = output_facts("echo '20 passed'", "20 passed\n", 0)
+    assert forged == {"exit code 0", "output: 20 passed"}
+
+
+def test_a_command_that_succeeds_in_silence_teaches_nothing() -> None:
+    assert output_facts("cd src", "\n", 0) == frozenset()
+    assert output_facts("false", "", 1) == {"exit code 1"}

@@ -1,0 +1,137 @@
+"""Tune every arm with the same number of trials on the validation tasks, and keep the search log.
+
+``python -m benchmarks.tuning --preset quick --arms SFT E2E pivot`` writes ``tuning.json``: every
+trial, and the settings that were best. ``benchmarks.compare --tuned FILE`` uses them. No held-out
+task is touched, and the trials' seeds are none of the comparison's.
+"""
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+import tyro
+from rich.console import Console
+
+import pivot_envs  # noqa: F401  registers the environments
+from benchmarks.arm_options import ARMS, MAIN_ARMS, check_arms
+from benchmarks.arms import Arm, train
+from benchmarks.domains import DomainName, find_domain
+from benchmarks.evaluations import Evaluator
+from benchmarks.protocol import PRESETS, Protocol
+from benchmarks.run_directory import RunDirectory
+from benchmarks.study import Study, collect_demonstrations, progress_bars
+from pivot_agents.llm import LLMPolicy
+from pivot_envs.errors import PivotError, RecordError
+
+TRIALS = 4
+"""Trials of every arm."""
+TUNING_SEED = 1_000
+"""Seed of the trials; comparisons count theirs from 0."""
+_RATES = (2e-4, 5e-4, 1e-3, 2e-3)
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """Tune every arm with the same number of trials on the validation tasks."""
+
+    preset: Literal["quick", "full"] = "quick"
+    """Whose turn budget and tasks are used."""
+    domain: DomainName = "coding"
+    """What is tuned on."""
+    model: str = "benchmarks/models/base"
+    """Folder or hub id of a causal language model with a chat template."""
+    arms: tuple[str, ...] = MAIN_ARMS
+    """Which arms to tune."""
+    out: Path = Path("runs/tuning")
+    """Run directory; an unfinished search in it goes on."""
+
+
+def trials(name: str) -> list[dict[str, float]]:
+    """Return the settings to try for an arm, numbers of ``Protocol`` by name; ``TRIALS`` of them.
+
+    Arms with a KL have two learning rates with two coefficients, the others four learning rates.
+    """
+    options = ARMS[name]
+    if options.learning == "imitation":
+        return [{"sft_learning_rate": rate} for rate in _RATES]
+    if not options.has_kl:
+        return [{"rl_learning_rate": rate} for rate in _RATES]
+    return [
+        {"rl_learning_rate": rate, "kl_coef": kl_coef}
+        for rate in _RATES[1:3]
+        for kl_coef in (0.02, 0.1)
+    ]
+
+
+def tune(study: Study, names: Sequence[str]) -> dict[str, Any]:
+    """Run every trial that is not done yet, and return the search log.
+
+    Raises:
+        ValueError: An arm is unknown.
+        InfraError: The sandbox cannot be used.
+    """
+    demonstrations = collect_demonstrations(study)
+    log: dict[str, Any] = {"seed": TUNING_SEED, "trials": {}, "best": {}}
+    with Evaluator(study) as evaluator:
+        for name in check_arms(names):
+            done: list[dict[str, Any]] = []
+            for number, settings in enumerate(trials(name)):
+                numbers: Mapping[str, Any] = settings
+                tried = replace(study, protocol=replace(study.protocol, **numbers))
+                arm = Arm(name, TUNING_SEED, tried, evaluator, demonstrations, f"trial-{number}")
+                record = train(arm).record
+                success = record.curve[-1].success
+                done.append({"settings": settings, "validation_success": success})
+                study.say(f"{name}, {settings}: {100 * success:.1f} % of validation episodes")
+            log["trials"][name] = done
+            # The first of equals has the smaller learning rate.
+            log["best"][name] = max(done, key=lambda trial: trial["validation_success"])["settings"]
+    return log
+
+
+def read_tuned(path: Path) -> Mapping[str, Mapping[str, float]]:
+    """Return the best settings of each arm from a search log.
+
+    Raises:
+        RecordError: The file is no search log.
+    """
+    try:
+        best = json.loads(path.read_text(encoding="utf-8"))["best"]
+        for name, settings in best.items():
+            if name not in ARMS or set(settings) - set(Protocol.__dataclass_fields__):
+                raise ValueError(f"unknown arm or setting in {name!r}: {settings}")
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise RecordError(
+            f"{path} is no search log of benchmarks.tuning ({error!r:.200})"
+        ) from error
+    return dict(best)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit status."""
+    given, console = tyro.cli(Arguments, args=arguments), Console()
+    protocol = PRESETS[given.preset]
+    torch.set_num_threads(protocol.threads)
+    try:
+        check_arms(given.arms)
+        domain = find_domain(given.domain)
+        base = LLMPolicy.load(given.model, max_new_tokens=protocol.max_new_tokens)
+        base.model.requires_grad_(False)
+        run = RunDirectory(given.out)
+        run.claim({"preset": given.preset, "domain": given.domain, "model": given.model})
+        with progress_bars(console) as progress:
+            study = Study(protocol, domain, domain.draw(protocol), base, run, progress)
+            log = tune(study, given.arms)
+    except (PivotError, ValueError) as error:
+        console.print(f"error: {error}", style="red", markup=False)
+        return 1
+    console.print(f"{run.write_json('tuning.json', log)}", soft_wrap=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

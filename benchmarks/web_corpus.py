@@ -1,0 +1,63 @@
+"""The base model's episodes on MiniWoB++: what is shown, and what is held out.
+
+Instances that the comparison draws are never shown, nor templates that it calls unseen. Of the
+templates that the arms learn from few instances are shown, so that the base is mediocre at them.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import gymnasium as gym
+from rich.progress import track
+from transformers import AutoTokenizer
+
+from benchmarks.corpus import Row, encode_row, save_rows
+from benchmarks.corpus_builder import ROWS
+from benchmarks.web_domain import KNOWN, OBSERVATION_CHARS, UNSEEN
+from pivot_agents.policy import Context
+from pivot_agents.web_expert import MiniWobExpert
+from pivot_envs.replay import core_of
+
+FIRST_SEED = 100_000
+"""The comparison's seeds are below this."""
+KNOWN_INSTANCES = 30
+"""Instances shown of each template that the arms learn from."""
+MAX_TURNS = 12
+
+
+def build_web(folder: Path, seed: int, max_tokens: int) -> None:
+    """Play the expert's episodes in the real browser into ``folder``, unless they are there.
+
+    Args:
+        folder: Where the tokenizer is and the rows go.
+        seed: Decides the instances and how the expert solves them.
+        max_tokens: Longer episodes are left out.
+    """
+    path = folder / "web.npz"
+    if not path.exists():
+        rows = _rows(AutoTokenizer.from_pretrained(folder / "tokenizer"), seed)
+        save_rows(path, (row for row in rows if len(row.token_ids) <= max_tokens))
+
+
+def _rows(tokenizer: object, seed: int) -> Iterator[Row]:
+    env = gym.make(
+        "pivot/Web-v0",
+        suite="miniwob",
+        max_turns=MAX_TURNS,
+        max_observation_chars=OBSERVATION_CHARS,
+        disable_env_checker=True,
+    )
+    core = core_of(env)
+    shown = [name for name in MiniWobExpert.templates if name not in UNSEEN]
+    for template in track(shown, "web"):
+        count = KNOWN_INSTANCES if template in KNOWN else ROWS["web"]
+        for number in range(count):
+            expert = MiniWobExpert(seed=1000 + seed * 1000 + number)
+            task_id = f"{template}#{FIRST_SEED + seed * 1000 + number}"
+            _, info = env.reset(options={"task_id": task_id})
+            while core.is_running:
+                context = Context(core.messages, core.tools, task_id)
+                *_, info = env.step(expert.act([context])[0].text)
+            if info["is_success"]:
+                yield encode_row(tokenizer, core.messages[:-1])
+    env.close()

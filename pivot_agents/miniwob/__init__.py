@@ -1,0 +1,1 @@
+"""Scripts that do MiniWoB++ tasks from what an agent reads, for demonstrations."""

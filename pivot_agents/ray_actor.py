@@ -1,0 +1,73 @@
+"""RayHost, which holds an environment in a Ray actor, on this machine or another of a cluster."""
+
+import os
+import threading
+from contextlib import suppress
+from typing import Any
+
+import ray
+from ray.exceptions import RayActorError
+
+from pivot_agents.env_host import LocalHost, MakeEnv, Outcome, Start
+from pivot_envs.errors import WorkerError
+
+_starting = threading.Lock()
+"""Held while Ray is started: a pool makes its hosts in several threads."""
+
+
+class RayHost:
+    """Holds its environment in an actor; a dead actor is a ``WorkerError``.
+
+    Ray is started on this machine unless the caller has called ``ray.init`` with an address. The
+    project and what ``make_env`` refers to must be installed on every machine.
+    """
+
+    def __init__(self, make_env: MakeEnv) -> None:
+        """Start the actor and make the environment in it.
+
+        Raises:
+            WorkerError: The actor ended at once.
+        """
+        with _starting:
+            if not ray.is_initialized():
+                ray.init(include_dashboard=False, log_to_driver=False)
+        actor = ray.remote(max_restarts=0, scheduling_strategy="SPREAD")(_Held)
+        self._actor = actor.remote(make_env)
+        self._ask(self._actor.pid.remote())
+
+    @property
+    def pid(self) -> int:
+        """Process id of the actor on its machine."""
+        number: int = self._ask(self._actor.pid.remote())
+        return number
+
+    def reset(self, start: Start) -> Outcome:
+        """Begin an episode."""
+        outcome: Outcome = self._ask(self._actor.reset.remote(start))
+        return outcome
+
+    def step(self, action: str, record: bool) -> Outcome:
+        """Act."""
+        outcome: Outcome = self._ask(self._actor.step.remote(action, record))
+        return outcome
+
+    def close(self) -> None:
+        """Close the environment and end the actor."""
+        with suppress(WorkerError):
+            self._ask(self._actor.close.remote())
+        ray.kill(self._actor)
+
+    def _ask(self, reference: Any) -> Any:
+        try:
+            return ray.get(reference)
+        except RayActorError as error:
+            reason = str(error).strip().partition("\n")[0]
+            raise WorkerError(f"the Ray actor of an environment is gone: {reason}") from error
+
+
+class _Held(LocalHost):
+    """What runs inside the actor."""
+
+    def pid(self) -> int:
+        """Return the id of the actor's process."""
+        return os.getpid()

@@ -1,0 +1,84 @@
+"""StepScores, what the episodes of a training step are worth and which of them are learned from."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+
+from pivot_agents.losses import AdvantageKind, group_advantages, is_mixed
+from pivot_envs.trajectory import Trajectory
+
+
+@dataclass(frozen=True, slots=True)
+class StepScores:
+    """The scores of a step's episodes, or of one process's part of them."""
+
+    trained: tuple[int, ...]
+    """Numbers of the episodes with a loss."""
+    advantages: tuple[float, ...]
+    """One for each of them."""
+    reward_sum: float
+    scored: int
+    """Episodes with a reward."""
+    mixed_groups: int
+    """Groups whose rewards differ."""
+    infra_errors: int
+    """Episodes that the machinery failed: neither in a baseline nor in the loss."""
+    masked: int
+    """Episodes of the mixed groups that were cut off and are left out of the loss."""
+
+
+def score(
+    episodes: Sequence[Trajectory],
+    group_size: int,
+    kind: AdvantageKind = "std",
+    *,
+    mask_truncated: bool = False,
+    horizon: int | None = None,
+    end_id: int | None = None,
+) -> StepScores:
+    """Compare the episodes of each group, and choose those that are learned from.
+
+    Episodes that the machinery failed or that a verifier left undecided have no reward: they are
+    in no baseline and not in the loss.
+
+    Args:
+        episodes: ``group_size`` after each other from the same start.
+        group_size: Episodes of each group.
+        kind: What a reward is compared with.
+        mask_truncated: Leave episodes out of the loss that were cut off.
+        horizon: Turns after which an episode ends as it should.
+        end_id: Token that ends an action which was not cut off.
+    """
+    scored = [index for index, one in enumerate(episodes) if one.is_scored]
+    rewards = torch.tensor([episodes[index].return_ for index in scored], dtype=torch.float32)
+    groups = torch.tensor(scored, dtype=torch.int64) // group_size
+    advantages = group_advantages(rewards, groups, kind).tolist()
+    mixed = is_mixed(rewards, groups)
+    # Without a baseline, groups of equal rewards teach as well.
+    useful = [True] * len(scored) if kind == "none" else mixed.tolist()
+    trained, masked = [], 0
+    for place, index in enumerate(scored):
+        if not useful[place]:
+            continue
+        if mask_truncated and was_cut_off(episodes[index], horizon, end_id):
+            masked += 1
+        else:
+            trained.append(place)
+    return StepScores(
+        trained=tuple(scored[place] for place in trained),
+        advantages=tuple(advantages[place] for place in trained),
+        reward_sum=float(rewards.sum()),
+        scored=len(scored),
+        mixed_groups=len(set(groups[mixed].tolist())),
+        infra_errors=sum(one.infra_error is not None for one in episodes),
+        masked=masked,
+    )
+
+
+def was_cut_off(episode: Trajectory, horizon: int | None, end_id: int | None) -> bool:
+    """Tell whether an episode's last action or its turns ran out before it was done."""
+    last = episode.transitions[-1]
+    if end_id is not None and last.token_ids and last.token_ids[-1] != end_id:
+        return True
+    return last.truncated and len(episode.transitions) != horizon

@@ -1,0 +1,172 @@
+"""Driver, Playwright on a thread of its own, so that any thread and any event loop can use it."""
+
+import asyncio
+import atexit
+import os
+import threading
+from collections.abc import Coroutine
+from concurrent.futures import TimeoutError as FutureTimeoutError
+from typing import Any, TypeVar
+
+from pivot_envs.errors import BrowserError, BrowserUnavailableError, InfraError
+from pivot_envs.web.chrome import Chrome
+
+Result = TypeVar("Result")
+
+_START_S = 60.0
+
+
+class Driver:
+    """The process's Playwright with its browsers; ``Driver.shared`` returns the living one."""
+
+    _shared: "Driver | None" = None
+    _lock = threading.Lock()
+
+    def __init__(self) -> None:
+        """Start the thread and Playwright on it.
+
+        Raises:
+            BrowserUnavailableError: Playwright is not installed or does not start.
+        """
+        self._pid = os.getpid()
+        self._loop = asyncio.new_event_loop()
+        self._loop.set_exception_handler(_report_unexpected)
+        self._chromes: dict[tuple[str | None, bool], Chrome] = {}
+        self._launching = asyncio.Lock()
+        self._is_closed = False
+        self._tasks: set[asyncio.Task[None]] = set()
+        thread = threading.Thread(target=self._loop.run_forever, name="pivot-web", daemon=True)
+        thread.start()
+        self._thread = thread
+        try:
+            from playwright.async_api import async_playwright
+        except ImportError as error:
+            self._stop_loop()
+            raise BrowserUnavailableError(
+                "web environments need Playwright: pip install 'pivotrl-envs[web]'"
+            ) from error
+        try:
+            self._playwright = self.run(async_playwright().start(), _START_S)
+        except BrowserError as error:
+            self._stop_loop()
+            raise BrowserUnavailableError(f"Playwright does not start: {error}") from error
+
+    @classmethod
+    def shared(cls) -> "Driver":
+        """Return the process's driver, starting it if there is none."""
+        with cls._lock:
+            driver = cls._shared
+            if driver is None or driver._is_closed or driver._pid != os.getpid():
+                driver = cls._shared = cls()
+                atexit.register(driver.close)
+            return driver
+
+    def run(self, work: Coroutine[Any, Any, Result], timeout_s: float) -> Result:
+        """Run a coroutine on the driver's thread and wait for it.
+
+        Raises:
+            BrowserError: It failed or took longer than ``timeout_s`` seconds.
+        """
+        if self._is_closed or self._pid != os.getpid():
+            work.close()
+            raise BrowserError("the browser was closed, or belongs to another process")
+        future = asyncio.run_coroutine_threadsafe(work, self._loop)
+        try:
+            return future.result(timeout_s)
+        except FutureTimeoutError:
+            future.cancel()
+            raise BrowserError(f"the browser did not answer within {timeout_s:g} s") from None
+        except (InfraError, ValueError):
+            raise
+        except Exception as error:
+            reason = str(error).strip().splitlines()[0] if str(error).strip() else repr(error)
+            raise BrowserError(f"the browser failed: {reason}") from error
+        except BaseException:
+            future.cancel()
+            raise
+
+    def later(self, work: Coroutine[Any, Any, Any]) -> None:
+        """Start a coroutine from the driver's thread without waiting; its failure is dropped."""
+        task = asyncio.ensure_future(_quiet(work))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def spawn(self, work: Coroutine[Any, Any, Any]) -> None:
+        """Run a coroutine on the driver's thread without waiting; its failure is dropped."""
+        if self._is_closed or self._pid != os.getpid():
+            work.close()
+            return
+        self._loop.call_soon_threadsafe(self.later, work)
+
+    async def chrome(self, executable: str | None, controls_frames: bool = True) -> Chrome:
+        """Return a living browser that is not worn, launching it if needed."""
+        async with self._launching:
+            key = executable, controls_frames
+            chrome = self._chromes.get(key)
+            if chrome is None or chrome.is_worn or not chrome.browser.is_connected():
+                if chrome is not None and chrome.users <= 0:
+                    self.later(chrome.browser.close())
+                chrome = await Chrome.launch(self._playwright, executable, controls_frames)
+                self._chromes[key] = chrome
+            return chrome
+
+    async def release(self, chrome: Chrome) -> None:
+        """Give a browser back; one that nobody uses and nobody will get again is closed."""
+        chrome.users -= 1
+        if chrome.users <= 0 and chrome not in self._chromes.values():
+            await _quiet(chrome.browser.close())
+
+    def close(self) -> None:
+        """End Playwright and its browsers; a driver that does not answer is killed."""
+        if self._is_closed or self._pid != os.getpid():
+            return
+        try:
+            self.run(self._playwright.stop(), 5.0)
+        except InfraError:
+            self._kill()
+        self._is_closed = True
+        self._stop_loop()
+
+    def _kill(self) -> None:
+        # Playwright has no public way to end a driver that hangs.
+        process = getattr(
+            getattr(self._playwright._impl_obj._connection, "_transport", None), "_proc", None
+        )
+        if process is not None and process.returncode is None:
+            process.kill()
+
+    def _stop_loop(self) -> None:
+        self._is_closed = True
+        asyncio.run_coroutine_threadsafe(self._finish(), self._loop)
+        self._thread.join(5.0)
+        if not self._thread.is_alive():
+            self._loop.close()
+
+    async def _finish(self) -> None:
+        own = asyncio.current_task()
+        tasks = [task for task in asyncio.all_tasks() if task is not own]
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks, timeout=2.0) if tasks else None
+        self._loop.stop()
+
+
+def _report_unexpected(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Report what goes wrong on the loop, but for what a killed browser leaves unanswered."""
+    if "never retrieved" not in context["message"]:
+        loop.default_exception_handler(context)
+
+
+async def _quiet(work: Any) -> None:
+    """Await ``work`` for at most 10 s and drop its failure."""
+    try:
+        await asyncio.wait_for(work, 10.0)
+    except Exception:
+        return
+
+
+def close_shared() -> None:
+    """End the process's driver if it runs; the next use starts another."""
+    driver = Driver._shared
+    if driver is not None:
+        driver.close()

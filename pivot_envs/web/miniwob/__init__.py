@@ -1,0 +1,1 @@
+"""MiniWoB++, small closed pages with one task each."""

@@ -1,0 +1,96 @@
+"""Trains a tiny random model to say texts of odd length: once, or killed again and again.
+
+``parity_training.py FOLDER once`` or ``parity_training.py FOLDER killed SEED KILLS``; metrics and
+checkpoints are in FOLDER. Under torchrun each process has a folder of its own in it.
+"""
+
+import functools
+import os
+import random
+import signal
+import sys
+import time
+from dataclasses import asdict
+from pathlib import Path
+
+import gymnasium as gym
+import torch
+
+import pivot_envs  # noqa: F401  registers the environments
+from benchmarks.training_log import TrainingLog
+from pivot_agents.llm import LLMPolicy
+from pivot_agents.pool import EnvPool
+from pivot_agents.tiny import tiny_model, train_tokenizer
+from pivot_agents.trainers.policy_gradient import PolicyGradientConfig, PolicyGradientTrainer
+
+STEPS = 10
+CONFIG = PolicyGradientConfig(
+    max_steps=STEPS, groups_per_step=4, group_size=4, updates_per_step=2, learning_rate=3e-3
+)
+
+
+class OddLength(gym.Wrapper):
+    """Rewards every action of odd length; a random model is right about half of the time."""
+
+    def step(self, action):
+        observation, _, terminated, truncated, info = self.env.step(action)
+        return observation, float(len(action) % 2), terminated, truncated, info
+
+
+def make_env():
+    return OddLength(gym.make("pivot/Drill-v0", max_turns=2, disable_env_checker=True))
+
+
+@functools.cache
+def base():
+    tokenizer = train_tokenizer(["Reverse the list."], 300)
+    return LLMPolicy(tiny_model(300), tokenizer, max_new_tokens=6)
+
+
+def train(folder):
+    with EnvPool(make_env, 4) as pool:
+        trainer = PolicyGradientTrainer(base().with_adapter(), pool, CONFIG)
+        folder = folder / str(trainer.processes.rank)
+        log = TrainingLog(folder, trainer, base_success=0.0, validate=lambda: 0.0)
+        for metrics in trainer.train():
+            log.keep(asdict(metrics))
+
+
+def train_and_be_killed(folder, seed, kills):
+    """Kill the training at random moments, then let it finish; prints what was killed."""
+    base()
+    chance = random.Random(seed)
+    for _ in range(kills):
+        child = os.fork()
+        if child == 0:
+            train(folder)
+            os._exit(0)
+        wait_for(finished_steps(folder) + chance.randint(0, 2), child, folder)
+        # Somewhere in the next rollouts, update or checkpoint, or still in the start.
+        time.sleep(chance.uniform(0.0, 0.4))
+        os.kill(child, signal.SIGKILL)
+        _, status = os.waitpid(child, 0)
+        state = "killed" if os.WIFSIGNALED(status) else "finished"
+        print(state, "after step", finished_steps(folder), flush=True)
+    train(folder)
+
+
+def wait_for(steps, child, folder):
+    """Wait until so many steps are finished, or the child is; it is not reaped."""
+    while finished_steps(folder) < min(steps, STEPS):
+        if os.waitid(os.P_PID, child, os.WEXITED | os.WNOHANG | os.WNOWAIT):
+            return
+        time.sleep(0.005)
+
+
+def finished_steps(folder):
+    metrics = folder / "0" / "metrics.jsonl"
+    return metrics.read_text().count("\n") if metrics.exists() else 0
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    if sys.argv[2] == "once":
+        train(Path(sys.argv[1]))
+    else:
+        train_and_be_killed(Path(sys.argv[1]), int(sys.argv[3]), int(sys.argv[4]))

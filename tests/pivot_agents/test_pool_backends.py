@@ -1,0 +1,105 @@
+"""What every backend of a pool does, and what happens when a worker dies."""
+
+import functools
+import gc
+import importlib.util
+import os
+import signal
+import time
+import warnings
+
+import gymnasium as gym
+import pytest
+
+from pivot_agents.policy import ScriptedPolicy
+from pivot_agents.pool import EnvPool, Start
+from pivot_agents.rollout import rollout
+
+LOOK = '{"name": "look", "arguments": {}}'
+
+needs_ray = pytest.mark.skipif(
+    importlib.util.find_spec("ray") is None,
+    reason="ray is not installed: pip install 'pivotrl-envs[ray]'",
+)
+BACKENDS = ["processes", pytest.param("ray", marks=[needs_ray, pytest.mark.slow])]
+
+
+class Odd(gym.Wrapper):
+    """Breaks in a way that is no failure of the machinery."""
+
+    def step(self, action):
+        if action == "bug":
+            raise KeyError("bug")
+        return self.env.step(action)
+
+
+def make_drill(max_turns=3):
+    return Odd(gym.make("pivot/Drill-v0", max_turns=max_turns, disable_env_checker=True))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _end_ray():
+    yield
+    if importlib.util.find_spec("ray") is not None:
+        import ray
+
+        # Ray leaves its own processes to the garbage collector.
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ResourceWarning)
+            ray.shutdown()
+            gc.collect()
+
+
+@pytest.fixture(params=BACKENDS)
+def pool(request):
+    with EnvPool(functools.partial(make_drill, 3), 2, backend=request.param) as pool:
+        yield pool
+
+
+@pytest.mark.timeout(300)
+def test_a_backend_gives_what_threads_give(pool):
+    starts = [Start(seed) for seed in range(3)]
+    policy = ScriptedPolicy(lambda _: LOOK)
+    with EnvPool(make_drill, 2) as threads:
+        expected = rollout(threads, policy, starts, record_snapshots=True)
+    assert rollout(pool, policy, starts, record_snapshots=True) == expected
+
+
+@pytest.mark.timeout(300)
+def test_a_killed_worker_costs_one_episode(pool):
+    killed = []
+
+    def look_or_kill(context):
+        if not killed:
+            killed.append(pool._hosts[1].pid)
+            os.kill(killed[0], signal.SIGKILL)
+            time.sleep(0.5)
+        return LOOK
+
+    episodes = rollout(pool, ScriptedPolicy(look_or_kill), [Start(seed) for seed in range(5)])
+    errors = [episode.infra_error for episode in episodes]
+    assert [error is None for error in errors].count(False) == 1
+    assert errors[1].startswith("WorkerError: the")
+    assert all(len(one.transitions) == 3 for one in episodes if one.infra_error is None)
+    assert pool._hosts[1].pid != killed[0]
+
+
+@pytest.mark.timeout(300)
+def test_a_bug_in_a_worker_is_raised_here(pool):
+    pool.reset({0: Start(0)})
+    with pytest.raises(KeyError, match="bug"):
+        pool.step({0: "bug"})
+    assert not pool.step({0: LOOK})[0].is_over
+
+
+def test_an_unknown_backend_is_refused():
+    with pytest.raises(ValueError, match="expected a backend"):
+        EnvPool(make_drill, 1, backend="fork")
+
+
+def test_a_worker_that_cannot_make_its_environment_says_why():
+    with (
+        EnvPool(lambda: gym.make("pivot/Drill-v0", nonsense=1), 1, backend="processes") as pool,
+        pytest.raises(TypeError, match="nonsense"),
+    ):
+        pool.reset({0: Start(0)})

@@ -1,0 +1,127 @@
+"""What kills a browser costs one truncated episode, and nothing stays behind."""
+
+import os
+import random
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from pivot_envs.web.driver import Driver
+from pivot_envs.web.env import WebEnv
+from pivot_envs.web.suite import Suite
+
+Make = Callable[..., WebEnv]
+Call = Callable[..., str]
+
+
+def descendants(parent: int) -> dict[int, str]:
+    """Return the command lines of the living processes below one, by process id."""
+    parents: dict[int, int] = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdecimal():
+            try:
+                parents[int(entry.name)] = int(
+                    (entry / "stat").read_text().rpartition(")")[2].split()[1]
+                )
+            except (OSError, IndexError):
+                continue
+    found: dict[int, str] = {}
+    grown = True
+    while grown:
+        new = {p for p, up in parents.items() if p not in found and (up == parent or up in found)}
+        for each in new:
+            try:
+                found[each] = Path(f"/proc/{each}/cmdline").read_text().replace("\0", " ")
+            except OSError:
+                found[each] = ""
+        grown = bool(new)
+    return {each: line for each, line in found.items() if line}
+
+
+def victims(kind: str) -> list[int]:
+    """Return the processes of a kind: renderer, browser or driver."""
+    processes = descendants(os.getpid())
+    if kind == "renderer":
+        return [each for each, line in processes.items() if "--type=renderer" in line]
+    if kind == "browser":
+        return [each for each, line in processes.items() if "--remote-debugging-pipe" in line]
+    return [each for each, line in processes.items() if "run-driver" in line]
+
+
+@pytest.mark.parametrize("kind", ["renderer", "browser", "driver"])
+def test_a_kill_costs_at_most_one_episode(make_env: Make, call: Call, kind: str) -> None:
+    env = make_env(tasks=["click-checkboxes#7"])
+    expected, _ = env.reset()
+    for process in victims(kind):
+        os.kill(process, signal.SIGKILL)
+    _, _, terminated, truncated, info = env.step(call("click", ref=4))
+    assert not terminated
+    assert truncated
+    assert info["infra_error"].startswith("BrowserError: ")
+    observation, _ = env.reset()
+    assert observation == expected
+    assert env.step(call("click", ref=4))[4]["infra_error"] is None
+
+
+@pytest.mark.parametrize("kind", ["renderer", "browser", "driver"])
+def test_a_kill_between_episodes_costs_nothing(make_env: Make, kind: str) -> None:
+    env = make_env(tasks=["click-test#1"])
+    expected, _ = env.reset()
+    snapshot = env.snapshot()
+    for process in victims(kind):
+        os.kill(process, signal.SIGKILL)
+    assert env.reset(options={"snapshot": snapshot})[0] == expected
+
+
+def test_closing_everything_leaves_no_process(make_env: Make, notes_suite: type[Suite]) -> None:
+    env = make_env(suite=notes_suite)
+    env.reset(seed=0)
+    env.close()
+    Driver.shared().close()
+    end = time.monotonic() + 20
+    while victims("browser") or victims("driver") or victims("renderer"):
+        assert time.monotonic() < end
+        time.sleep(0.1)
+    assert env.reset(seed=0)
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(3600)
+def test_kills_at_random_moments(make_env: Make, notes_suite: type[Suite], call: Call) -> None:
+    generator = random.Random(0)
+    env = make_env(suite=notes_suite)
+    env.reset(seed=0)
+    lost = kills = 0
+    for _ in range(200):
+        if generator.random() < 0.15:
+            kind = generator.choice(["renderer", "browser", "driver", "server"])
+            if kind == "server":
+                env.suite.close()
+            for process in victims(kind) if kind != "server" else ():
+                os.kill(process, signal.SIGKILL)
+            kills += 1
+        info = env.step(env.sample_action())[4]
+        lost += info["infra_error"] is not None
+        if not env.is_running:
+            env.reset(seed=0)
+    assert lost <= kills
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(7200)
+def test_two_thousand_episodes_leave_nothing_behind(make_env: Make, call: Call) -> None:
+    env = make_env(tasks=["click-checkboxes", "email-inbox", "login-user"])
+    seen: list[tuple[int, int]] = []
+    for episode in range(2000):
+        env.reset(seed=episode)
+        for _ in range(3):
+            if env.is_running:
+                env.step(env.sample_action())
+        if episode in (500, 1999):
+            descriptors = len(list(Path("/proc/self/fd").iterdir()))
+            seen.append((len(descendants(os.getpid())), descriptors))
+    assert seen[1][0] <= seen[0][0] + 2
+    assert seen[1][1] <= seen[0][1] + 5
