@@ -1,4 +1,3 @@
-import dataclasses
 from collections.abc import Sequence
 
 from pivot_envs.coding.gold import Mutation
@@ -70,18 +69,20 @@ def test_context_that_quotes_the_mutated_line_is_left_out(tiny_source: PackageSo
     assert _issue(tiny_source, [ADD], mutation) == ["tiny 1.0: 1 test fails.", ADD]
 
 
+def _at_line(number: int) -> Mutation:
+    """Return a mutation that fits any line."""
+    return Mutation("tiny.py", number, "", "#", 0, "comment")
+
+
 def test_context_with_the_number_of_the_mutated_line_is_cut(tiny_source: PackageSource) -> None:
-    named_in_statement = dataclasses.replace(MUTATION, line=15)
+    named_in_statement = _at_line(15)
     assert _issue(tiny_source, [CLAMP], named_in_statement)[2:] == []
     output = OUTPUT.replace("high=12", "high=11").replace("== 12", "!= 0")
-    assert _issue(tiny_source, [CLAMP], dataclasses.replace(MUTATION, line=11), output)[2:] == [
-        "E assert 15 != 0"
-    ]
+    assert _issue(tiny_source, [CLAMP], _at_line(11), output)[2:] == ["E assert 15 != 0"]
 
 
 def test_the_count_never_equals_the_number_of_the_mutated_line(tiny_source: PackageSource) -> None:
-    mutation = dataclasses.replace(MUTATION, line=2)
-    assert _issue(tiny_source, [CLAMP, ADD], mutation)[0] == "tiny 1.0: Tests fail."
+    assert _issue(tiny_source, [CLAMP, ADD], _at_line(2))[0] == "tiny 1.0: Tests fail."
 
 
 def test_long_context_is_clipped(tiny_source: PackageSource) -> None:
