@@ -19,9 +19,9 @@ _SHARED_FILES = ("/etc/passwd", "/etc/group", "/etc/hosts", "/etc/nsswitch.conf"
 _DEVICES = tuple(f"/dev/{name}" for name in ("null", "zero", "full", "random", "urandom"))
 
 _NEEDED = frozenset(("pytest", "_pytest", "pluggy", "iniconfig", "packaging", "pygments"))
-_VENDORS = re.compile(r"^(_?vendor(ed)?|_?extern(al|s)?|third_?party|_bundled)$")
+_VENDORS = re.compile(r"^(_?vendor(ed)?|_?extern(al|s)?|third_?party|stubs|_bundled)$")
 _HOLDS_PACKAGES = re.compile(
-    r"/((site|dist)-packages|_?vendor(ed)?|_?extern(al|s)?|third_?party|_bundled)$"
+    r"/((site|dist)-packages|_?vendor(ed)?|_?extern(al|s)?|third_?party|stubs|_bundled)$"
 )
 _PACKAGES = re.compile(r"/(?:site|dist)-packages(/.*)$")
 _DEPTH = 2
@@ -142,8 +142,8 @@ def find_copies(folders: tuple[str, ...], names: tuple[str, ...]) -> tuple[str, 
     """Return the installed copies of packages, those that others bring along included.
 
     A copy is a folder or module of the package's name among installed packages or in a folder of
-    vendored ones, or a wheel, such as pip keeps some, that holds one. pytest's own packages are not
-    among them: the box needs them.
+    vendored ones, a package of that name that lies in no other, or a wheel that holds one, such as
+    pip keeps. pytest's own packages are not among them: the box needs them.
 
     Args:
         folders: Where to look.
@@ -153,12 +153,19 @@ def find_copies(folders: tuple[str, ...], names: tuple[str, ...]) -> tuple[str, 
     found: list[str] = []
     for top in folders if wanted else ():
         for place, inner, files in os.walk(top):
+            named = [f"{place}/{name}" for name in inner if name in wanted]
             if _HOLDS_PACKAGES.search(place):
-                found += [f"{place}/{name}" for name in inner if name in wanted]
+                found += named
                 found += [f"{place}/{name}" for name in files if name.partition(".")[0] in wanted]
+            elif "__init__.py" not in files:
+                found += [path for path in named if Path(path, "__init__.py").is_file()]
             wheels = (f"{place}/{name}" for name in files if name.endswith(".whl"))
             found += [wheel for wheel in wheels if _wheel_holds(wheel, wanted)]
-            inner[:] = [name for name in inner if _may_hold_copies(place, name)]
+            inner[:] = [
+                name
+                for name in inner
+                if f"{place}/{name}" not in found and _may_hold_copies(place, name)
+            ]
     return tuple(found)
 
 
@@ -169,7 +176,9 @@ def _may_hold_copies(place: str, name: str) -> bool:
     if place == "/usr/share":
         return name == "python-wheels"
     inside = _PACKAGES.search(f"{place}/{name}")
-    return inside is None or inside[1].count("/") <= _DEPTH or _VENDORS.search(name) is not None
+    if inside is None or inside[1].count("/") <= _DEPTH:
+        return True
+    return any(_VENDORS.search(part) for part in inside[1].split("/"))
 
 
 def _wheel_holds(path: str, names: frozenset[str]) -> bool:

@@ -16,12 +16,13 @@ import pytest
 from pivot_envs.coding.diff import added_lines
 from pivot_envs.coding.env import CodingEnv
 from pivot_envs.coding.task import CodingTask
+from pivot_envs.coding.task_file import SHIPPED, default_tasks_path
 from pivot_envs.coding.tasks.instance import Instance, write_instances
 from pivot_envs.coding.workspace import Workspace
 from pivot_envs.errors import SandboxUnavailableError, SourceError
 
 SCANNER = Path(__file__).parent / "programs" / "leaks.py"
-SEEN = ("/workspace", "/tmp", "/run", "/home", "/root", "/etc")
+SEEN = ("/workspace", "/tmp", "/home", "/root", "/etc")
 """Where a task could leave something; the machine's own folders are searched by the slow tests."""
 SHORTEST = 12
 LATER = ("stashed-away-work", "the-annotated-release", "the-telling-note")
@@ -65,9 +66,9 @@ def make_env(**kwargs: Any) -> CodingEnv:
     return made
 
 
-@pytest.fixture
-def shipped_env() -> Iterator[CodingEnv]:
-    env = make_env()
+@pytest.fixture(params=SHIPPED)
+def shipped_env(request: pytest.FixtureRequest) -> Iterator[CodingEnv]:
+    env = make_env(tasks=str(default_tasks_path().with_name(f"{request.param}.jsonl.zst")))
     try:
         env.reset(seed=0)
     except (SandboxUnavailableError, SourceError) as error:
@@ -77,11 +78,12 @@ def shipped_env() -> Iterator[CodingEnv]:
 
 
 def sample(env: CodingEnv, count: int) -> list[str]:
-    """Return ids of tasks of every package, spread over the file."""
+    """Return ids of about twice so many tasks, spread over packages and file."""
     by_package: dict[str, list[str]] = {}
     for task_id in env.task_ids:
         by_package.setdefault(env._tasks[task_id].title(), []).append(task_id)
-    return [each for ids in by_package.values() for each in ids[:: max(1, len(ids) // count)]]
+    picked = [each for ids in by_package.values() for each in ids[:: max(1, len(ids) // count)]]
+    return picked[:: max(1, len(picked) // (2 * count))]
 
 
 @pytest.mark.timeout(600)
@@ -107,7 +109,9 @@ def test_nothing_on_the_machine_shows_a_shipped_fix(shipped_env: CodingEnv) -> N
     found = scan(shipped_env, sorted(lines), ["/"])
     assert found["looked_at"] > 1000
     by_file: dict[str, list[str]] = {}
-    for name, line in found["found"]:
+    # The workspace is one task's: it holds what another task's bug took away.
+    outside = [each for each in found["found"] if not each[0].startswith("/workspace/")]
+    for name, line in outside:
         by_file.setdefault(name, []).append(line)
     # A short line or two stand in unrelated code; a copy of the package has many.
     leaks = {name for name, held in by_file.items() if len(held) > 4 or max(map(len, held)) > 60}
