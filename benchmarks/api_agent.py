@@ -32,8 +32,10 @@ class Arguments:
 
     tasks: str | None = None
     """Task file or source; by default the tasks that are shipped."""
-    split: str | None = "test"
+    split: str | None = None
     """Only tasks of this split."""
+    task_ids: tuple[str, ...] = ()
+    """Only these tasks."""
     episodes: int = 12
     """Tasks to work on, drawn by the seeds 0, 1, 2, ..."""
     max_turns: int = 40
@@ -123,6 +125,7 @@ def main() -> None:
         "pivot/Coding-v0",
         tasks=arguments.tasks,
         split=arguments.split,
+        task_ids=arguments.task_ids or None,
         max_turns=arguments.max_turns,
         sandbox=arguments.sandbox,
     )

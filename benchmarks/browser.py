@@ -2,8 +2,7 @@
 
 ``python -m benchmarks.browser`` times ours; ``--peers`` runs BrowserGym and Farama's miniwob beside
 it, task by task in the same run and on the same browser, in a virtual environment of their own.
-``--exactness`` walks at random and counts what comes back exactly; ``--demonstrator`` reports the
-success of the scripted demonstrator.
+``--exactness`` walks at random and counts what comes back exactly.
 """
 
 import json
@@ -24,7 +23,6 @@ from platformdirs import user_cache_dir
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.demonstrator import report as report_demonstrator
 from benchmarks.exactness import Walk, summary, walks
 from benchmarks.throughput import throughput
 from pivot_envs import ToolCall
@@ -58,10 +56,8 @@ class Arguments:
     """A Python that has the peers; by default one is made in the user's cache, by pip."""
     exactness: bool = False
     """Count what comes back exactly, in every task and both input modes, instead of timing."""
-    demonstrator: bool = False
-    """Report the demonstrator's success instead of timing."""
     seeds: int = 3
-    """Seeds of each task for --exactness and --demonstrator."""
+    """Seeds of each task for --exactness."""
     inputs: tuple[str, ...] = ("js", "trusted")
     """Input modes for --exactness."""
     seconds: float = 10.0
@@ -260,8 +256,6 @@ def main(arguments: Arguments) -> None:
 def _measure(arguments: Arguments) -> dict[str, Any]:
     if arguments.exactness:
         return {"exactness": exactness(arguments)}
-    if arguments.demonstrator:
-        return {"demonstrator": report_demonstrator(arguments.seeds)}
     rows = compare(arguments)
     show(rows)
     result: dict[str, Any] = {"medians_ms": rows, "ratios": ratios(rows), "throughput": []}

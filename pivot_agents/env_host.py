@@ -7,11 +7,12 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import gymnasium as gym
 
 from pivot_envs import Effect, Message, Snapshot, ToolSpec
+from pivot_envs.errors import UnsavableError
 
 MakeEnv = Callable[[], gym.Env[str, str]]
 """Makes one environment, wrapped or not."""
@@ -95,7 +96,7 @@ class LocalHost:
     def step(self, action: str, record: bool) -> Outcome:
         """Act."""
         env, began = self._env, time.perf_counter()
-        snapshot = env.get_wrapper_attr("snapshot")() if record else None
+        snapshot = _snapshot(env) if record else None
         result = env.step(action)
         is_readable = record and result[4].get("infra_error") is None
         effect = env.get_wrapper_attr("effect")() if is_readable else None
@@ -104,6 +105,14 @@ class LocalHost:
     def close(self) -> None:
         """Close the environment."""
         self._env.close()
+
+
+def _snapshot(env: gym.Env[str, str]) -> Snapshot | None:
+    try:
+        return cast(Snapshot, env.get_wrapper_attr("snapshot")())
+    except UnsavableError:
+        # The agent made something that no snapshot can hold; that is not the machinery's failure.
+        return None
 
 
 def _make_wrapped(make_env: MakeEnv, wrap: WrapEnv) -> gym.Env[str, str]:

@@ -4,17 +4,21 @@ import random
 import re
 from collections.abc import Callable, Sequence
 
+from pivot_agents.patch_expert import plan_calls
 from pivot_agents.policy import Completion, Context
 from pivot_envs import Message, ToolCall
-from pivot_envs.coding.gold import Mutation
+from pivot_envs.coding.gold import Bug, BugPatch, Mutation, Patch
 from pivot_envs.coding.task import CodingTask
 from pivot_envs.coding.view import shown_lines
+from pivot_envs.errors import TaskError
 
 _TOKEN = re.compile(r"\s*(?:\w+|[^\w\s])")
 
 
 class CodingExpert:
-    """Solves mutation tasks whose bug it knows, in more than one valid way.
+    """Solves tasks whose solution it knows, in more than one valid way.
+
+    A bug of one line is found as follows; other solutions are planned from their diff.
 
     It knows what the line should read, not where the tools will lead: it looks where the tests
     point and at one suspect after the other until it sees the bug, then repairs, usually runs the
@@ -23,14 +27,23 @@ class CodingExpert:
     step are drawn from the seed and the task, so that one seed gives one demonstration per task.
     """
 
-    def __init__(self, find_task: Callable[[str], CodingTask], *, seed: int = 0) -> None:
+    def __init__(
+        self,
+        find_task: Callable[[str], CodingTask],
+        *,
+        find_diff: Callable[[str], str] | None = None,
+        seed: int = 0,
+    ) -> None:
         """Create the expert.
 
         Args:
-            find_task: Returns the task of an id, with its mutation.
+            find_task: Returns the task of an id, with its solution.
+            find_diff: Returns the unified diff to a task's solution, as ``TaskSet.solution_diff``
+                does; only bugs of several parts or lines need it.
             seed: Seed of the detours and variants.
         """
         self._find_task = find_task
+        self._find_diff = find_diff
         self._seed = seed
 
     def act(self, contexts: Sequence[Context]) -> list[Completion]:
@@ -39,6 +52,8 @@ class CodingExpert:
 
     def _next_call(self, context: Context) -> ToolCall:
         task = self._find_task(context.task_id)
+        if not _is_one_line_bug(task.gold):
+            return self._next_planned(context, task)
         bug = task.bug
         plan = random.Random(f"{self._seed} {task.task_id}")
         runs_first, searches, names_function, verifies = (
@@ -62,6 +77,24 @@ class CodingExpert:
         if names_function or views > len(task.suspects):
             return ToolCall("view", {"path": bug.function})
         return ToolCall("view", {})
+
+    def _next_planned(self, context: Context, task: CodingTask) -> ToolCall:
+        """Return the next call of a plan that follows from the seed and the task."""
+        calls = plan_calls(self._diff(task), random.Random(f"{self._seed} {task.task_id}"))
+        done = sum(message.role == "assistant" for message in context.messages)
+        return calls[min(done, len(calls) - 1)]
+
+    def _diff(self, task: CodingTask) -> str:
+        if isinstance(task.gold, Patch):
+            return task.gold.diff
+        if task.gold is None or self._find_diff is None:
+            missing = "solution is not known" if task.gold is None else "solution needs find_diff"
+            raise TaskError(f"{task.task_id}: its {missing}")
+        return self._find_diff(task.task_id)
+
+
+def _is_one_line_bug(gold: Bug | BugPatch | Patch | None) -> bool:
+    return isinstance(gold, Bug) and len(gold.mutations) == 1 and gold.mutation.is_one_line
 
 
 def _names(issue: str, function: str) -> bool:

@@ -71,33 +71,27 @@ class OutcomeRollOut:
             record_snapshots=True,
         )
         returns = [[one.return_] if one.is_scored else [] for one in episodes]
-        again = [number for number, one in enumerate(episodes) if one.is_scored]
-        going_on = [number for number in again if len(episodes[number].transitions) > 1]
-        more = rollout(
-            pool,
-            policy,
-            [
-                _going_on(starts[number], episodes[number], copy)
-                for number in going_on
-                for copy in range(1, self.continuations)
-            ],
-            horizon=None if horizon is None else horizon - 1,
-            purpose=purpose,
-            counter=counter,
-        )
-        for at, episode in enumerate(more):
-            if episode.is_scored:
-                first = episodes[going_on[at // (self.continuations - 1)]].transitions[0]
-                returns[going_on[at // (self.continuations - 1)]].append(
-                    first.reward + episode.return_
-                )
-        for number in set(again) - set(going_on):
-            # The action ended the episode: its worth is known as well as if it were tried again.
-            returns[number] *= self.continuations
-        return [
-            _first_turn(episode, worth)
-            for episode, worth in zip(episodes, _worths(starts, episodes, returns), strict=True)
+        going_on = []
+        for number, episode in enumerate(episodes):
+            if episode.is_scored and _can_go_on(episode):
+                going_on.append(number)
+            else:
+                # The action ended the episode: trying it again would give the same.
+                returns[number] *= self.continuations
+        begun = [
+            _going_on(starts[number], episodes[number], copy)
+            for number in going_on
+            for copy in range(1, self.continuations)
         ]
+        left = None if horizon is None else horizon - 1
+        more = rollout(pool, policy, begun, horizon=left, purpose=purpose, counter=counter)
+        for at, continued in enumerate(more):
+            number = going_on[at // (self.continuations - 1)]
+            if continued.is_scored:
+                first = episodes[number].transitions[0].reward
+                returns[number].append(first + continued.return_)
+        worths = _worths(starts, episodes, returns)
+        return [_first_turn(*pair) for pair in zip(episodes, worths, strict=True)]
 
 
 def profile_outcomes(
@@ -176,6 +170,11 @@ def between_action_variance(returns: Iterable[Sequence[float]]) -> float:
     variance = (between - within) / size
     # What rounding leaves is no difference.
     return variance if variance > 1e-12 else 0.0
+
+
+def _can_go_on(episode: Trajectory) -> bool:
+    """Tell whether there is a state after the first action, and a snapshot of it."""
+    return len(episode.transitions) > 1 and episode.transitions[1].snapshot is not None
 
 
 def _going_on(start: Start, episode: Trajectory, copy: int) -> Start:

@@ -12,7 +12,7 @@ from pivot_agents.accounting import TurnCounter
 from pivot_agents.policy import Policy
 from pivot_agents.pool import EnvPool, Start
 from pivot_agents.rollout import rollout
-from pivot_envs.trajectory import Trajectory
+from pivot_envs.trajectory import Trajectory, Transition
 from wrappers import Pivot
 
 
@@ -96,12 +96,10 @@ def find_own_states(
         on_turn=on_turn,
     )
     failed = [one for one in episodes if one.is_scored and not one.is_success and _is_whole(one)]
-    searches = [LastPossible(len(one.transitions), monotone) for one in failed]
-    attempts: dict[int, Trajectory] = {}
-    while running := [number for number, one in enumerate(searches) if not one.is_done]:
-        states = [failed[number].transitions[searches[number].state] for number in running]
+
+    def try_from(states: Sequence[Transition]) -> list[Trajectory]:
         begun = [Start(options={"snapshot": state.snapshot}) for state in states]
-        tried = rollout(
+        return rollout(
             pool,
             policy,
             [start for start in begun for _ in range(tries)],
@@ -110,15 +108,31 @@ def find_own_states(
             record_snapshots=True,
             on_turn=on_turn,
         )
+
+    return _search(failed, try_from, tries, monotone)
+
+
+def _search(
+    failed: Sequence[Trajectory],
+    try_from: Callable[[Sequence[Transition]], list[Trajectory]],
+    tries: int,
+    monotone: bool,
+) -> list[Pivot]:
+    """Search all episodes at once, and return the pivots that were found."""
+    searches = [LastPossible(len(one.transitions), monotone) for one in failed]
+    attempts: dict[int, Trajectory] = {}
+    while running := [number for number, one in enumerate(searches) if not one.is_done]:
+        tried = try_from([failed[number].transitions[searches[number].state] for number in running])
         for at, number in enumerate(running):
             good = next(filter(_is_demonstration, tried[at * tries : (at + 1) * tries]), None)
             if good is not None:
                 attempts[number] = good
             searches[number].tell(good is not None)
+    found = [search.found for search in searches]
     return [
-        _pivot(failed[number], state, attempts[number])
-        for number, state in ((number, search.found) for number, search in enumerate(searches))
-        if state is not None
+        _pivot(episode, turn, attempts[number])
+        for number, (episode, turn) in enumerate(zip(failed, found, strict=True))
+        if turn is not None
     ]
 
 

@@ -1,6 +1,5 @@
 """ProcessHost, which holds an environment in a process of its own."""
 
-import os
 import socket
 import subprocess
 import sys
@@ -31,15 +30,14 @@ class ProcessHost:
         """
         ours, theirs = socket.socketpair()
         with theirs:
-            # Paths that the caller added are where the worker must find the caller's modules too.
-            environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
             command = [sys.executable, "-m", "pivot_agents.worker_process", str(theirs.fileno())]
             self._worker = subprocess.Popen(
-                command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, env=environment
+                command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL
             )
         self._pipe = Connection(ours.detach())
         try:
-            self._ask(cloudpickle.dumps(make_env))
+            # The worker must find the caller's modules where the caller does.
+            self._ask((list(sys.path), cloudpickle.dumps(make_env)))
         except BaseException:
             self._end()
             raise
@@ -103,7 +101,8 @@ def serve(pipe: Connection) -> None:
         answer = error = None
         try:
             if host is None:
-                host = LocalHost(cloudpickle.loads(message))
+                sys.path[:], make_env = message
+                host = LocalHost(cloudpickle.loads(make_env))
             else:
                 name, arguments = message
                 answer = getattr(host, name)(*arguments)

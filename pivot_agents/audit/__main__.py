@@ -151,10 +151,8 @@ def _with_samples(
     more = []
     for number, state in enumerate(states):
         mine = episodes[number * given.samples : (number + 1) * given.samples]
-        known = {action.text for action in state.actions}
         texts = dict.fromkeys(one.transitions[0].action for one in mine)
-        # A text that is scripted too is judged among the scripted ones.
-        new = tuple(Action("sampled", text) for text in texts if text not in known)
+        new = tuple(Action("sampled", text) for text in texts)
         more.append(State(state.pivot, state.repair, (*state.actions, *new)))
     return more
 

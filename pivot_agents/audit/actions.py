@@ -85,9 +85,11 @@ def _other_edits(
 
 def _new_text(line: str, changed: str, old: str) -> str | None:
     """Return what in place of ``old`` turns one line into the other, if anything does."""
-    before, found, after = line.partition(old)
+    if not old or old not in line:
+        return None
+    before, _, after = line.partition(old)
     fits = changed.startswith(before) and changed.endswith(after)
-    if not (old and found and fits) or len(changed) < len(before) + len(after):
+    if not fits or len(changed) < len(before) + len(after):
         return None
     return changed[len(before) : len(changed) - len(after)]
 

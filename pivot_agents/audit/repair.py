@@ -1,5 +1,6 @@
 """Repair, what is known of a mutation task: the buggy line, the right one, and wrong ones."""
 
+import re
 import textwrap
 from dataclasses import dataclass
 
@@ -25,7 +26,8 @@ class Repair:
     """The line as the agent finds it."""
     right: str
     wrong: tuple[str, ...]
-    """Other mutations of the right line, none of them the buggy one."""
+    """The right line with another slip in it: other mutations, and other names of the function in
+    the mutation's place."""
     mutation: Mutation
     first: int
     """First line of the function."""
@@ -53,13 +55,17 @@ class Repair:
             for each in function.mutations
             if each.line == mutation.line - span.start + 1
         }
+        if mutation.original.isidentifier():
+            for name in re.findall(r"[A-Za-z_]\w*", body):
+                wrong.add(_changed(right, mutation.column, mutation.original, name))
+        wrong -= {buggy, right}
         return cls(
             path=mutation.path,
             function=task.bug.function,
             number=mutation.line,
             buggy=buggy,
             right=right,
-            wrong=tuple(sorted(wrong - {buggy, right})),
+            wrong=tuple(sorted(wrong)),
             mutation=mutation,
             first=span.start,
             last=span.end,

@@ -107,10 +107,7 @@ class AdapterTrainer(ABC):
         max_tokens: int = 1,
     ) -> list[Batch]:
         """Weigh this process's rows among those of all, and arrange them in micro-batches."""
-        if not rows:
-            shares = self.processes.gather((0, 0))
-            return []
-        lengths = torch.tensor([row.targets for row in rows])
+        lengths = torch.tensor([row.targets for row in rows], dtype=torch.int64)
         shares = self.processes.gather((len(rows), int(lengths.sum())))
         total = sum(share[0] for share in shares), sum(share[1] for share in shares)
         weights = token_weights(lengths, aggregation, total=total, max_tokens=max_tokens).tolist()

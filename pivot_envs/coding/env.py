@@ -36,8 +36,8 @@ class CodingEnv(PivotEnv):
     (cwd, variables, functions, options) and the box's limits, for a box of any kind; background
     processes end at a restore.
 
-    The workspace holds no trace of the answer, but an embedded box shows the machine's Python and
-    ``/usr``, and with them any copy of the task's package, such as one in setuptools.
+    The box holds no trace of the answer. Installed copies of the packages under repair, such as
+    one in setuptools, are hidden in embedded boxes, but for those that pytest needs.
     """
 
     metadata: dict[str, Any] = {  # noqa: RUF012

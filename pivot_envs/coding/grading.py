@@ -90,7 +90,8 @@ def grade(sandbox: Sandbox, task: CodingTask, workspace: Workspace, timeout_s: f
         state = sandbox.save()
     except UnsavableError:
         return Verdict(named, len(named))
-    report = run_graded(sandbox, state, task, workspace, timeout_s)
+    # For each traceback pytest parses whole files, which can take longer than the tests.
+    report = run_graded(sandbox, state, task, workspace, timeout_s, "--tb=no")
     failing = tuple(test for test in named if report.outcomes.get(test) != "passed")
     return Verdict(failing, len(named))
 
@@ -101,8 +102,9 @@ def run_graded(
     task: CodingTask,
     workspace: Workspace,
     timeout_s: float,
+    *options: str,
 ) -> TestReport:
-    """Run the task's named tests on an agent's files as the grader does.
+    """Run the task's named tests on an agent's files as the grader does, with options of pytest.
 
     Raises:
         SandboxError: The sandbox failed.
@@ -117,9 +119,7 @@ def run_graded(
     limit_s = timeout_s if environment.timeout_s is None else environment.timeout_s
     named = task.named_tests()
     tests = tuple(dict.fromkeys(map(_runnable, named)))
-    # For each traceback pytest parses whole files, which can take longer than the tests.
-    options = (*environment.options, "--tb=no")
-    report = sandbox.run_tests(tests, timeout_s=limit_s, options=options)
+    report = sandbox.run_tests(tests, timeout_s=limit_s, options=(*environment.options, *options))
     cut = {test: _cut_outcome(test, report.outcomes) for test in named if _runnable(test) != test}
     return replace(report, outcomes={**report.outcomes, **cut})
 

@@ -23,6 +23,10 @@ TASK_FILE_FORMAT = "pivot-coding-tasks"
 TASK_FILE_VERSION = 3
 SUFFIXES = (".jsonl", ".jsonl.gz", ".jsonl.zst")
 """How the names of task files end."""
+SHIPPED = ("mutations", "releases")
+"""Names of the task files that ship with the package."""
+
+_DAMAGED = (zstandard.ZstdError, zlib.error, gzip.BadGzipFile, EOFError, UnicodeDecodeError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +41,13 @@ class LoadedTasks:
 
 
 def default_tasks_path() -> Path:
-    """Return where the task file lies that ships with the package."""
-    return Path(str(files("pivot_envs.coding") / "data" / "mutations.jsonl.zst"))
+    """Return where the task file of mutations lies that ships with the package."""
+    return shipped_path("mutations")
+
+
+def shipped_path(name: str) -> Path:
+    """Return where a task file lies that ships with the package: one of ``SHIPPED``."""
+    return Path(str(files("pivot_envs.coding") / "data" / f"{name}.jsonl.zst"))
 
 
 def write_tasks(path: str | Path, tasks: Iterable[CodingTask]) -> None:
@@ -119,7 +128,7 @@ def read_text(path: Path) -> str:
             if not frame.eof:
                 raise EOFError("the file ends in the middle of its compressed data")
         return content.decode()
-    except (zstandard.ZstdError, zlib.error, EOFError, UnicodeDecodeError) as error:
+    except _DAMAGED as error:
         raise TaskError(f"{path} is no readable task file: {error}") from error
     except OSError as error:
         reason = error.strerror or str(error)
@@ -142,6 +151,8 @@ def _check_header(path: Path, line: str) -> None:
             f"this version reads {TASK_FILE_VERSION}; "
             + ("update pivot-rl to read it" if is_newer else "build it again")
         )
+    if isinstance(header, dict) and "instance_id" in header:
+        raise TaskError(f"{path} holds SWE-bench rows: name it with tasks='swebench:{path}'")
     raise TaskError(
         f"{path}, line 1: expected the header {as_json(expected)}, got {str(header)!r:.80}; "
         "build the file again with python -m pivot_envs.coding build"

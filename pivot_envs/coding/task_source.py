@@ -1,7 +1,8 @@
 """TaskSource, the protocol of where coding tasks come from, and the specs that name sources.
 
-A spec is text: the path of a task file, or of a folder of them; ``KIND:ARGUMENT`` for one of
-``KINDS``; or ``package.module:Class:ARGUMENT`` for anyone's own class, called with the argument.
+A spec is text: ``mutations`` or ``releases`` for the files that are shipped; the path of a task
+file, or of a folder of them; ``KIND:ARGUMENT`` for one of ``KINDS``; or
+``package.module:Class:ARGUMENT`` for anyone's own class, called with the argument.
 """
 
 import importlib
@@ -11,7 +12,7 @@ from typing import Protocol
 
 from pivot_envs.coding.source import fetch_source
 from pivot_envs.coding.task import CodingTask, Foreign, Release, Repository
-from pivot_envs.coding.task_file import SUFFIXES, LoadedTasks, load_tasks
+from pivot_envs.coding.task_file import SHIPPED, SUFFIXES, LoadedTasks, load_tasks, shipped_path
 from pivot_envs.coding.workspace import Workspace
 from pivot_envs.errors import PivotError, TaskError
 
@@ -104,6 +105,8 @@ def open_source(spec: str) -> TaskSource:
     path = Path(spec)
     if path.is_dir():
         return TaskFolder(path)
+    if spec in SHIPPED and not path.exists():
+        return TaskFile(shipped_path(spec))
     if not mark or path.exists() or "/" in kind:
         return TaskFile(path)
     name, _, argument = argument.partition(":")

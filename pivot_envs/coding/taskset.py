@@ -91,6 +91,16 @@ class TaskSet:
         """
         return workspace_of(self._source, task)
 
+    def solution_diff(self, task_id: str) -> str:
+        """Return the unified diff from what the agent gets to a task's known solution.
+
+        Raises:
+            TaskError: It is not known or does not fit.
+            SourceError: The workspace cannot be had.
+        """
+        task = self._tasks[task_id]
+        return self.workspace(task).solution_diff(task)
+
 
 def workspace_of(source: TaskSource, task: CodingTask) -> Workspace:
     """Return a task's workspace, from memory if one of the same origin was opened before."""

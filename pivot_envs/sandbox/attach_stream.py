@@ -1,6 +1,7 @@
 """AttachStream, the connection to a container's standard streams."""
 
 import contextlib
+import os
 import socket
 from typing import Any
 
@@ -62,6 +63,10 @@ class AttachStream:
         for one in (self._response, self._connection, self._sock):
             if one is not None:
                 one.close()
+
+    def let_go(self) -> None:
+        """Close this process's copy of the connection only."""
+        os.close(self._sock.detach())
 
     def errors(self) -> str:
         """Return the end of what came from stderr."""

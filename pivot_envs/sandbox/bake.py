@@ -66,6 +66,7 @@ def _build(engine: Any, steps: str, name: str) -> None:
         fileobj=io.BytesIO(steps.encode()),
         tag=name,
         rm=True,
+        forcerm=True,
         network_mode="none",
         timeout=_BUILD_TIMEOUT_S,
         decode=True,

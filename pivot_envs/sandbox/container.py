@@ -4,6 +4,7 @@ import contextlib
 import io
 import logging
 import os
+import re
 import select
 import time
 import weakref
@@ -25,6 +26,7 @@ from pivot_envs.sandbox.engine import (
     knock,
     translated,
 )
+from pivot_envs.sandbox.forks import let_go_in_children
 from pivot_envs.sandbox.layout import AGENT, WARM_PROGRAMS, Interpreter, isolated_paths
 from pivot_envs.sandbox.limits import Limits
 
@@ -45,6 +47,12 @@ _AGENT_BYTES = 256 * 1024 * 1024
 """For the agent, on top of what commands may use: contents pass through its memory."""
 
 _NO_LIMIT = 1 << 20
+
+_INSTANCE_IMAGE = re.compile(r"(^|/)(sweb\.eval|swesmith)\.")
+"""Names of images that SWE-bench, SWE-Gym and SWE-smith make of their instances."""
+_CHECKOUT = "/testbed"
+_INSTANCE_PATH = "/opt/miniconda3/envs/testbed/bin"
+"""Programs of the instance's own environment, which such an image's shells activate."""
 
 # The agent arrives on stdin: four bytes of length and a zip archive that commands cannot read.
 _BOOTSTRAP = """
@@ -101,7 +109,9 @@ class Container:
                 ending.callback(stream.close)
                 engine.start(self.id)
             self.channel = Channel(stream)
-            _await_agent(self.channel, stream, _configuration(limits, settings))
+            self._stream = stream
+            let_go_in_children(self)
+            _await_agent(self.channel, stream, _configuration(image, limits, settings))
         except BaseException:
             self._end()
             raise
@@ -112,6 +122,11 @@ class Container:
         poll = select.poll()
         poll.register(self.channel.fileno(), select.POLLIN)
         return not poll.poll(0)
+
+    def let_go(self) -> None:
+        """Leave it to the process that this one was forked from."""
+        self._end.detach()
+        self._stream.let_go()
 
     def remove(self) -> None:
         """Remove it with everything in it; may be called twice."""
@@ -129,6 +144,9 @@ def _create(engine: Any, image: str, limits: Limits) -> str:
         "/tmp": f"mode=1777,{ids},size={memory // 4},nr_inodes=200000",
         "/run": "mode=755,size=64m",
     }
+    if _INSTANCE_IMAGE.search(image):
+        # Its own checkout may hold what came after the instance's commit.
+        rooms[_CHECKOUT] = "mode=755,size=4k"
     host = engine.create_host_config(
         network_mode=limits.network,
         cap_drop=["ALL"],
@@ -161,9 +179,12 @@ def _create(engine: Any, image: str, limits: Limits) -> str:
     return str(created["Id"])
 
 
-def _configuration(limits: Limits, settings: Mapping[str, Any]) -> dict[str, Any]:
+def _configuration(image: str, limits: Limits, settings: Mapping[str, Any]) -> dict[str, Any]:
     pairs = (item.partition("=") for item in settings.get("Env") or ())
     image_environment = {name: value for name, _, value in pairs}
+    if _INSTANCE_IMAGE.search(image):
+        path = image_environment.get("PATH", os.defpath)
+        image_environment["PATH"] = f"{_INSTANCE_PATH}:{path}"
     standard = Interpreter("/usr/local/bin/python3", "", (), "").environment("/tmp")
     path = image_environment.get("PATH", standard["PATH"])
     return {

@@ -28,7 +28,8 @@ class ContainerPool:
         self._image = image
         self._limits = limits
         self._size = size
-        self._users = 0
+        self._users: list[int] = []
+        self._process = os.getpid()
         self._lock = threading.Lock()
         self._spares: deque[Future[Container]] = deque()
         self._starter = ThreadPoolExecutor(_STARTERS, thread_name_prefix="pivot-containers")
@@ -36,21 +37,29 @@ class ContainerPool:
 
     @classmethod
     def join(cls, image: str, limits: Limits, size: int) -> "ContainerPool":
-        """Return this process's pool of such containers; ``leave`` it as often as you join it."""
+        """Return this process's pool of such containers, which keeps at least ``size`` ready.
+
+        ``leave`` it as often as you join it, with the same size.
+        """
         # A forked process has none of its parent's threads.
-        key = (os.getpid(), image, limits, size)
+        key = (os.getpid(), image, limits)
         with _shared_lock:
             pool = _shared.get(key)
             if pool is None:
                 pool = _shared[key] = cls(image, limits, size)
-            pool._users += 1
+            pool._users.append(size)
+            pool._size = max(pool._users)
         return pool
 
-    def leave(self) -> None:
+    def leave(self, size: int) -> None:
         """Say that one of those who joined needs the pool no more; the last one closes it."""
+        if os.getpid() != self._process:
+            return
         with _shared_lock:
-            self._users -= 1
-            if self._users > 0:
+            self._users.remove(size)
+            if self._users:
+                # Spares beyond this stay until they are taken.
+                self._size = max(self._users)
                 return
             for key in [key for key, pool in _shared.items() if pool is self]:
                 del _shared[key]
@@ -109,6 +118,6 @@ class ContainerPool:
 _STARTERS = 2
 """Containers that are started at the same time."""
 
-_shared: dict[tuple[int, str, Limits, int], ContainerPool] = {}
+_shared: dict[tuple[int, str, Limits], ContainerPool] = {}
 _shared_lock = threading.RLock()
 """The garbage collector may end a box, which leaves its pool, while this thread holds the lock."""

@@ -32,8 +32,8 @@ class DockerSandbox(AgentSandbox):
     image holds; and tested code that tampers, from inside, with the test run that it is part of.
 
     Needs the extra ``docker``. The engine is the one that ``DOCKER_HOST`` names. When this process
-    ends, even by a kill, its containers end too, unless a process that it forked still holds the
-    connection; ``python -m pivot_envs.sandbox prune`` removes what is left.
+    ends, even by a kill, its containers end too; ``python -m pivot_envs.sandbox prune`` removes
+    what is left, for instance by a program that a killed process had started with its descriptors.
     """
 
     def __init__(
@@ -60,10 +60,10 @@ class DockerSandbox(AgentSandbox):
             max_file_bytes: Largest file that a command can write.
             max_output_bytes: Output kept of a command; the middle of more is left out.
             spare_boxes: Containers kept ready in the background, from the first start on, for all
-                boxes of this process with the same image, limits and number of spares.
+                boxes of this process with the same image and limits; the largest number counts.
 
         Raises:
-            ValueError: A limit or ``spare_boxes`` is too low.
+            ValueError: A limit or ``spare_boxes`` is too low, or ``image`` is no name.
         """
         super().__init__(
             Limits(
@@ -75,6 +75,8 @@ class DockerSandbox(AgentSandbox):
                 network=network,
             )
         )
+        if not isinstance(image, str) or not image.strip():
+            raise ValueError(f"image must be the name of a Docker image, got {image!r}")
         if spare_boxes < 0:
             raise ValueError(f"spare_boxes must be at least 0, got {spare_boxes}")
         self._image = image
@@ -118,7 +120,7 @@ class DockerSandbox(AgentSandbox):
     def _open(self) -> tuple[Channel, str]:
         if self._pool is None and self._spare_boxes:
             self._pool = ContainerPool.join(self._image, self._limits, self._spare_boxes)
-            self._leave = weakref.finalize(self, self._pool.leave)
+            self._leave = weakref.finalize(self, self._pool.leave, self._spare_boxes)
         if self._pool is None:
             self._container = Container(self._image, self._limits)
         else:

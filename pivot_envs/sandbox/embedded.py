@@ -15,6 +15,7 @@ from pivot_envs.sandbox.agent.removal import remove_box
 from pivot_envs.sandbox.base import WORKSPACE
 from pivot_envs.sandbox.client import AgentSandbox
 from pivot_envs.sandbox.folders import make_folder, spare_uid
+from pivot_envs.sandbox.forks import let_go_in_children
 from pivot_envs.sandbox.layout import (
     AGENT,
     WARM_PROGRAMS,
@@ -152,6 +153,12 @@ class EmbeddedSandbox(AgentSandbox):
         if self._finalizer is not None:
             self._finalizer()
 
+    def let_go(self) -> None:
+        """Leave the box to the process that this one was forked from."""
+        found = None if self._finalizer is None else self._finalizer.detach()
+        if found is not None:
+            os.close(found[2][1].detach())
+
     def _launch(self, level: str, interpreter: Interpreter) -> Channel:
         if level == "namespaces":
             config = self._isolated_config(interpreter)
@@ -172,6 +179,7 @@ class EmbeddedSandbox(AgentSandbox):
             )
         channel = Channel(ours)
         self._finalizer = weakref.finalize(self, _end, process, ours, folder)
+        let_go_in_children(self)
         try:
             channel.send(config, [(AGENT / name).read_bytes() for name in WARM_PROGRAMS])
             answer, _ = channel.receive(START_TIMEOUT_S)

@@ -127,8 +127,9 @@ def find_image(engine: Any, image: str) -> Any:
         if not isinstance(error.__cause__, docker.errors.ImageNotFound):
             raise
         raise SandboxUnavailableError(
-            f"the Docker engine has no image {image!r}; build one from this machine's Python: "
-            f"python -m pivot_envs.sandbox build-image {image}"
+            f"the Docker engine has no image {image!r}; fetch it with docker pull {image}, or "
+            "build one from this machine's Python: python -m pivot_envs.sandbox build-image "
+            f"{image}"
         ) from error
 
 

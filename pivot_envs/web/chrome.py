@@ -10,7 +10,7 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pivot_envs.errors import BrowserUnavailableError
+from pivot_envs.errors import BrowserError, BrowserUnavailableError
 
 if TYPE_CHECKING:
     from playwright.async_api import Browser, BrowserContext, CDPSession, Page, Playwright
@@ -44,6 +44,7 @@ _FLAGS = (
 )
 _FRAME_FLAGS = ("--enable-begin-frame-control", "--run-all-compositor-stages-before-draw")
 _SCRIPTS = ("clock", "guard", "observation", "actions", "keys", "turn")
+_MOST_FRAMES = 5
 _NOWHERE = "http://127.0.0.1:9"
 
 
@@ -72,14 +73,23 @@ class Chrome:
         self._opening = asyncio.Lock()
 
     @classmethod
-    async def launch(cls, playwright: "Playwright", executable: str | None) -> "Chrome":
+    async def launch(
+        cls, playwright: "Playwright", executable: str | None, controls_frames: bool
+    ) -> "Chrome":
         """Start a browser.
+
+        Args:
+            playwright: Starts it.
+            executable: A browser's name or path, or ``None`` for the best one of the machine.
+            controls_frames: Whether to draw frames on demand only, which a headless shell can: ten
+                times faster screenshots, but a real mouse then waits for frames.
 
         Raises:
             BrowserUnavailableError: There is none, or it does not start.
         """
         program = find_browser(executable, playwright.chromium.executable_path)
-        has_frames = "headless-shell" in program or "headless_shell" in program
+        is_shell = "headless-shell" in program or "headless_shell" in program
+        has_frames = controls_frames and is_shell
         try:
             browser = await playwright.chromium.launch(
                 executable_path=program, args=[*_FLAGS, *(_FRAME_FLAGS if has_frames else ())]
@@ -139,20 +149,17 @@ class Chrome:
 
     async def screenshot(self, cdp: "CDPSession") -> bytes:
         """Return the page as it looks now, as PNG."""
+        if not self.has_frames:
+            captured = await cdp.send("Page.captureScreenshot", {"format": "png"})
+            return base64.b64decode(captured["data"])
         async with self.drawing:
-            if self.has_frames:
+            for _ in range(_MOST_FRAMES):
                 frame = await cdp.send(
                     "HeadlessExperimental.beginFrame", {"screenshot": {"format": "png"}}
                 )
-                data = frame.get("screenshotData")
-                if data is None:
-                    frame = await cdp.send(
-                        "HeadlessExperimental.beginFrame", {"screenshot": {"format": "png"}}
-                    )
-                    data = frame["screenshotData"]
-            else:
-                data = (await cdp.send("Page.captureScreenshot", {"format": "png"}))["data"]
-        return base64.b64decode(data)
+                if "screenshotData" in frame:
+                    return base64.b64decode(frame["screenshotData"])
+        raise BrowserError("the page draws no frame")
 
 
 def find_browser(executable: str | None, bundled: str) -> str:

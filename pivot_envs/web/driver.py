@@ -31,7 +31,7 @@ class Driver:
         self._pid = os.getpid()
         self._loop = asyncio.new_event_loop()
         self._loop.set_exception_handler(_report_unexpected)
-        self._chromes: dict[str | None, Chrome] = {}
+        self._chromes: dict[tuple[str | None, bool], Chrome] = {}
         self._launching = asyncio.Lock()
         self._is_closed = False
         self._tasks: set[asyncio.Task[None]] = set()
@@ -98,15 +98,16 @@ class Driver:
             return
         self._loop.call_soon_threadsafe(self.later, work)
 
-    async def chrome(self, executable: str | None) -> Chrome:
+    async def chrome(self, executable: str | None, controls_frames: bool = True) -> Chrome:
         """Return a living browser that is not worn, launching it if needed."""
         async with self._launching:
-            chrome = self._chromes.get(executable)
+            key = executable, controls_frames
+            chrome = self._chromes.get(key)
             if chrome is None or chrome.is_worn or not chrome.browser.is_connected():
                 if chrome is not None and chrome.users <= 0:
                     self.later(chrome.browser.close())
-                chrome = await Chrome.launch(self._playwright, executable)
-                self._chromes[executable] = chrome
+                chrome = await Chrome.launch(self._playwright, executable, controls_frames)
+                self._chromes[key] = chrome
             return chrome
 
     async def release(self, chrome: Chrome) -> None:

@@ -13,12 +13,12 @@ from pivot_envs.core import PivotEnv, ToolResult
 from pivot_envs.errors import ActionError, InfraError, SnapshotError
 from pivot_envs.snapshot import Snapshot, sha256
 from pivot_envs.tools import ToolCall
-from pivot_envs.web.page import Report
+from pivot_envs.web.report import Report
 from pivot_envs.web.session import BrowserSession
 from pivot_envs.web.suite import PageState, Start, Suite, Verdict
 from pivot_envs.web.suites import find_suite
-from pivot_envs.web.tab import Input, View
 from pivot_envs.web.toolbox import PAGE_TOOLS, checked_arguments, toolbox
+from pivot_envs.web.view import Input, View
 from pivot_envs.web.wandering import wander
 
 _SEEDS = 2**31
@@ -182,10 +182,8 @@ class WebEnv(PivotEnv):
         if task_id is None:
             task_id = self._tasks[int(self.np_random.integers(len(self._tasks)))]
         template, seed = self._parsed(task_id)
-        if seed is None and self._seed is not None:
-            seed = self._seed
-        elif seed is None:
-            seed = int(self.np_random.integers(_SEEDS))
+        if seed is None:
+            seed = int(self.np_random.integers(_SEEDS)) if self._seed is None else self._seed
         start = self._suite.begin(template, seed)
         report = self._session.begin(start)
         self._verdict = Verdict()

@@ -72,6 +72,13 @@ class ForeignSite(Suite):
         return "/"
 
     @property
+    def folder(self) -> Path:
+        """The folder that holds the state; it is made when it is asked for."""
+        if self._folder is None:
+            self._folder = Path(tempfile.mkdtemp(prefix="pivot-site-"))
+        return self._folder
+
+    @property
     def pid(self) -> int | None:
         """Process id of the program, ``None`` if it does not run."""
         return None if self._process is None else self._process.pid
@@ -89,7 +96,7 @@ class ForeignSite(Suite):
         self._check()
         if answer is None:
             return Verdict()
-        return Verdict(float(self.accepts(*self._task, self._folder_of_state(), answer)), True)
+        return Verdict(float(self.accepts(*self._task, self.folder, answer)), True)
 
     def grade_unfinished(self, page: PageState) -> Verdict:
         """Judge the files as they stand."""
@@ -142,7 +149,7 @@ class ForeignSite(Suite):
     def _begin_files(self) -> Path:
         """Stop the program and return the folder with the program's first files."""
         self._stop()
-        folder = self._folder_of_state()
+        folder = self.folder
         if self._created is None:
             self.create(folder)
             self._created = self._files()
@@ -150,13 +157,8 @@ class ForeignSite(Suite):
             self._put(self._created)
         return folder
 
-    def _folder_of_state(self) -> Path:
-        if self._folder is None:
-            self._folder = Path(tempfile.mkdtemp(prefix="pivot-site-"))
-        return self._folder
-
     def _files(self) -> dict[str, bytes]:
-        folder = self._folder_of_state()
+        folder = self.folder
         found = {}
         for path in sorted(folder.rglob("*")):
             name = path.relative_to(folder).as_posix()
@@ -165,7 +167,7 @@ class ForeignSite(Suite):
         return found
 
     def _put(self, files: Mapping[str, bytes]) -> None:
-        folder = self._folder_of_state()
+        folder = self.folder
         present = self._files()
         for name in present.keys() - files.keys():
             (folder / name).unlink()
@@ -182,7 +184,7 @@ class ForeignSite(Suite):
             port = int(free.getsockname()[1])
         try:
             self._process = subprocess.Popen(
-                list(self.command(self._folder_of_state(), port)),
+                list(self.command(self.folder, port)),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,

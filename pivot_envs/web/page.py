@@ -1,18 +1,18 @@
 """LivePage, one page of the browser: it acts, waits for what follows, and reads."""
 
 import asyncio
-import base64
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from pivot_envs.errors import BrowserError
 from pivot_envs.web.chrome import Chrome, Profile
+from pivot_envs.web.recorder import Recorder
+from pivot_envs.web.report import Document, Report, script
 
 if TYPE_CHECKING:
-    from playwright.async_api import CDPSession, Page, Response
+    from playwright.async_api import CDPSession, Page
 
 _LOAD_S = 20.0
 _BEGIN_S = 0.3
@@ -22,33 +22,6 @@ _MOST_NOTES = 5
 _ABORTED = ("net::ERR_ABORTED", "net::ERR_BLOCKED_BY_CLIENT")
 
 
-@dataclass(frozen=True, slots=True)
-class Report:
-    """What a page shows after a turn."""
-
-    error: str | None
-    """Why the action could not be done, in words for the agent."""
-    text: str
-    title: str
-    url: str
-    probe: Any
-    stored: bool = False
-    """Whether the page has put something into the browser's storage."""
-    navigated: bool = False
-    """Whether the turn led to another document."""
-    waited: bool = False
-    """Whether the turn waited for answers from a server."""
-
-
-@dataclass(frozen=True, slots=True)
-class Document:
-    """A document as the server sent it, so that it can be shown again."""
-
-    url: str
-    body: bytes
-    content_type: str
-
-
 class LivePage:
     """One page with a CDP session that stays open. All of it belongs to the driver's thread."""
 
@@ -56,7 +29,7 @@ class LivePage:
         """Wrap an open page; see ``open``."""
         self.page = page
         self.cdp = cdp
-        self.pointer: tuple[float, float] | None = None
+        self.pointer: tuple[float, float] = (0.0, 0.0)
         self._chrome = chrome
         self._profile = profile
         self._frame_id = ""
@@ -68,8 +41,7 @@ class LivePage:
         self._lost: str | None = None
         self._failure: str | None = None
         self._notes: list[str] = []
-        self._response: Response | None = None
-        self._served: Document | None = None
+        self._recorder = Recorder(page, cdp)
 
     @classmethod
     async def open(cls, chrome: Chrome, profile: Profile) -> "LivePage":
@@ -89,8 +61,6 @@ class LivePage:
         cdp.on("Page.frameStartedLoading", lambda event: self._on_loading(event, True))
         cdp.on("Page.frameStoppedLoading", lambda event: self._on_loading(event, False))
         cdp.on("Page.frameNavigated", self._on_navigated)
-        cdp.on("Fetch.requestPaused", self._on_paused)
-        page.on("response", self._on_response)
         page.on("requestfailed", self._on_failed)
         page.on("dialog", self._on_dialog)
         page.on("popup", self._on_popup)
@@ -105,19 +75,16 @@ class LivePage:
             Why it could not be opened, or ``None``.
         """
         self._chrome.pages += 1
-        self._response = self._failure = None
-        self._served, self._is_going = document, True
-        if document is not None:
-            pattern = {"urlPattern": _escaped(url), "resourceType": "Document"}
-            await self.cdp.send("Fetch.enable", {"patterns": [pattern]})
+        self._failure = None
+        self._is_going = True
+        await self._recorder.prepare(url, document)
         self._loading = True
         reply = await self.cdp.send("Page.navigate", {"url": url})
         failure: str | None = reply.get("errorText")
         if failure is None and "loaderId" in reply:
             await self._wait_for_load(url)
         self._loading = self._requested = self._has_moved = self._is_going = False
-        if document is not None:
-            await self.cdp.send("Fetch.disable")
+        await self._recorder.finish()
         return failure or self._failure
 
     async def call(self, expression: str) -> Any:
@@ -138,9 +105,11 @@ class LivePage:
         arguments = f"{script(action)}, {longest}, {script(probe)}"
         return await self._follow(f"__pivot.turn({arguments})", longest, probe)
 
-    async def look(self, longest: int, probe: str, error: str | None = None) -> Report:
+    async def look(
+        self, longest: int, probe: str, error: str | None = None, *, settles: bool = True
+    ) -> Report:
         """Let what is going on settle, and read; ``error`` is what the report says went wrong."""
-        arguments = f"{longest}, {script(probe)}, {script(error)}"
+        arguments = f"{longest}, {script(probe)}, {script(error)}, {script(settles)}"
         return await self._follow(f"__pivot.look({arguments})", longest, probe)
 
     async def begin(self, source: str, longest: int, probe: str) -> Report:
@@ -189,17 +158,26 @@ class LivePage:
             error, text, raw["title"], raw["url"], raw["probe"], raw["stored"], navigated, waited
         )
 
-    async def _call_or_leave(self, expression: str) -> dict[str, Any] | None:
+    async def settle(self) -> None:
+        """Let virtual time pass, unless another document is on its way."""
+        if not (self._requested or self._loading):
+            await self._call_or_leave("__pivot.settle()")
+
+    async def point(self, x: float, y: float) -> None:
+        """Move the pointer."""
+        self.pointer = (x, y)
+        await self.page.mouse.move(x, y)
+
+    async def _call_or_leave(self, expression: str) -> Any:
         """Call the page; ``None`` if its document went away meanwhile."""
         try:
-            value = await self.call(expression)
+            return await self.call(expression)
         except BrowserError:
             raise
         except Exception:
             if self._lost or not (self._requested or self._loading or self._has_moved):
                 raise
             return None
-        return dict(value)
 
     async def _follow_navigation(self) -> bool:
         """Wait until the document that was asked for is there; tell whether it came."""
@@ -222,16 +200,7 @@ class LivePage:
 
     async def document(self) -> Document | None:
         """Return the current document as it was sent; ``None`` for one that no server sent."""
-        if self._served is not None:
-            return self._served
-        if self._response is None:
-            return None
-        try:
-            body = await self._response.body()
-        except Exception as error:
-            raise BrowserError(f"the page's document cannot be read again: {error}") from error
-        content_type = self._response.headers.get("content-type", "text/html")
-        return Document(self._response.url, body, content_type)
+        return await self._recorder.document()
 
     async def digest(self) -> tuple[str, str]:
         """Return digests of what the page shows, and of its clock and randomness."""
@@ -289,13 +258,7 @@ class LivePage:
         if event["frame"]["id"] == self._frame_id:
             self._has_moved = True
             if not self._is_going:
-                self._served = None
-
-    def _on_response(self, response: "Response") -> None:
-        request = response.request
-        is_document = request.is_navigation_request() and request.frame == self.page.main_frame
-        if is_document and not 300 <= response.status < 400:
-            self._response = response
+                self._recorder.forget()
 
     def _on_failed(self, request: Any) -> None:
         if request.is_navigation_request() and request.frame == self.page.main_frame:
@@ -312,30 +275,6 @@ class LivePage:
         self._notes.append("a popup was closed; use goto to open its address here")
         await popup.close()
 
-    async def _on_paused(self, event: Mapping[str, Any]) -> None:
-        document = self._served
-        if document is None:
-            await self.cdp.send("Fetch.continueRequest", {"requestId": event["requestId"]})
-            return
-        await self.cdp.send(
-            "Fetch.fulfillRequest",
-            {
-                "requestId": event["requestId"],
-                "responseCode": 200,
-                "responseHeaders": [{"name": "Content-Type", "value": document.content_type}],
-                "body": base64.b64encode(document.body).decode("ascii"),
-            },
-        )
-
     def _lose(self, reason: str) -> None:
         self._lost = self._lost or reason
         self._changed.set()
-
-
-def script(value: Any) -> str:
-    """Return a value as JavaScript source."""
-    return json.dumps(value).replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
-
-
-def _escaped(url: str) -> str:
-    return "".join("\\" + character if character in "*?\\" else character for character in url)

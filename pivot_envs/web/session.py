@@ -6,10 +6,11 @@ from urllib.parse import urlsplit
 
 from pivot_envs.errors import ActionError, BrowserError, SnapshotError
 from pivot_envs.web.driver import Driver
-from pivot_envs.web.page import Report
+from pivot_envs.web.report import Report
 from pivot_envs.web.suite import Start
-from pivot_envs.web.tab import Input, Tab, View
+from pivot_envs.web.tab import Tab
 from pivot_envs.web.tape import Tape, hosts_of
+from pivot_envs.web.view import Input, View
 
 Result = TypeVar("Result")
 

@@ -2,48 +2,22 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, Literal
+from dataclasses import replace
+from typing import Any
 from urllib.parse import urlsplit
 
-from pivot_envs.errors import BrowserError, SnapshotError
+from pivot_envs.errors import BrowserError
 from pivot_envs.web.chrome import Chrome, Profile
 from pivot_envs.web.driver import Driver
-from pivot_envs.web.page import Document, LivePage, Report, script
+from pivot_envs.web.page import LivePage
+from pivot_envs.web.parking import ParkedPage, Parking
+from pivot_envs.web.report import Document, Report, script
 from pivot_envs.web.suite import Start
 from pivot_envs.web.tape import Tape, hosts_of, is_closed
 from pivot_envs.web.trusted import act_trusted
+from pivot_envs.web.view import View
 
-Input = Literal["js", "trusted"]
-
-_MOST_PARKED = 64
 _BLANK = Document("", b"<!DOCTYPE html><title></title>", "text/html")
-
-
-@dataclass(frozen=True, slots=True)
-class View:
-    """How pages are acted in and looked at."""
-
-    viewport: tuple[int, int]
-    """Width and height in CSS pixels."""
-    probe: str
-    """JavaScript expression evaluated after each turn."""
-    longest: int
-    """Most characters of an observation."""
-    input: Input
-    """``js``: synthetic events; ``trusted``: mouse and keyboard."""
-    executable: str | None
-    """A browser's name or path, or ``None`` for the best one of the machine."""
-
-
-@dataclass(frozen=True, slots=True)
-class ParkedPage:
-    """A live page that was set aside."""
-
-    live: LivePage
-    profile: Profile
-    tape: Tape
-    report: Report
 
 
 class Tab:
@@ -62,8 +36,7 @@ class Tab:
         self._is_repeated = False
         self._last_url = ""
         self._has_stored = False
-        self._parked: dict[int, ParkedPage] = {}
-        self._next_token = 0
+        self._parking = Parking()
         self._report = Report(None, "", "", "", None)
         self.tape = Tape(Start(""))
 
@@ -94,6 +67,7 @@ class Tab:
             failure = await self._live.go(start.url)
             if failure is not None:
                 raise BrowserError(f"{start.url} cannot be opened: {failure}")
+        await self._rest_pointer()
         self.tape = Tape(start, url=start.url)
         view = self._view
         report = self._note(await self._live.begin(start.script, view.longest, view.probe))
@@ -110,6 +84,7 @@ class Tab:
     async def goto(self, url: str, *, is_back: bool = False) -> Report:
         """Open another document."""
         failure = await self.live.go(url)
+        await self._rest_pointer()
         report = await self.live.look(self._view.longest, self._view.probe)
         tape = self.tape
         history = tape.history[:-1] if is_back else [*tape.history, tape.url]
@@ -125,6 +100,8 @@ class Tab:
         state, blobs = self.tape.save(None if closed else await self.live.document())
         state["digest"] = list(await self.live.digest())
         if not closed:
+            # Real input takes real time, in which answers come or do not.
+            state["waits"] = state["waits"] or self._view.input == "trusted"
             assert self._profile is not None
             state["cookies"] = await self._profile.context.cookies()
             state["storage"] = await self.live.call("__pivot.storageAtStart")
@@ -142,6 +119,7 @@ class Tab:
             self._live = await self._any_page()
             await self._set_cookies(state["cookies"])
             await self._show(self._live, document, state["storage"])
+        await self._rest_pointer()
         view, source = self._view, self._source()
         if view.input == "js" and not tape.waits:
             replayed = self._live.replay(source, tape.actions, view.longest, view.probe)
@@ -158,23 +136,14 @@ class Tab:
 
     def park(self) -> int:
         """Set the page aside and return the number that ``unpark`` knows it by."""
-        if len(self._parked) >= _MOST_PARKED:
-            raise BrowserError(f"{_MOST_PARKED} pages are parked: resume or close some")
         assert self._profile is not None
-        self._next_token += 1
-        parked = ParkedPage(self.live, self._profile, self.tape, self._report)
-        self._parked[self._next_token] = parked
+        token = self._parking.put(ParkedPage(self.live, self._profile, self.tape, self._report))
         self._live = None
-        return self._next_token
+        return token
 
     def unpark(self, token: int) -> Report:
         """Go on with a parked page, and return what it showed last."""
-        parked = self._parked.pop(token, None)
-        if parked is None or parked.live.is_lost:
-            raise SnapshotError(
-                "a parked page can be resumed once, in the environment and process that parked "
-                "it, while its browser lives"
-            )
+        parked = self._parking.take(token)
         self.drop()
         self._live, self.tape, self._report = parked.live, parked.tape, parked.report
         return parked.report
@@ -188,12 +157,10 @@ class Tab:
     async def close(self) -> None:
         """Close the context with all its pages, and give the browser back."""
         chrome, profile = self._chrome, self._profile
-        parked = {page.profile.context_id: page.profile for page in self._parked.values()}
         self._forget()
-        for each in parked.values():
-            if profile is None or each.context_id != profile.context_id:
+        for each in self._parking.clear():
+            if each is not profile:
                 self._driver.later(each.context.close())
-        self._parked.clear()
         if chrome is not None and profile is not None:
             self._driver.later(_discard(self._driver, chrome, profile))
 
@@ -203,19 +170,24 @@ class Tab:
             return await self.live.turn(action, view.longest, view.probe)
         return await act_trusted(self.live, action, view.longest, view.probe)
 
+    async def _rest_pointer(self) -> None:
+        """Put the pointer where every document begins with it, for trusted input."""
+        if self._view.input == "trusted":
+            await self.live.point(0, 0)
+
     def _source(self) -> str:
         """Return the script that the current document began with."""
         return self.tape.start.script if self.tape.is_first else ""
 
     async def _prepare(self, start: Start) -> None:
         """Have a living browser, and a context that reaches what the task may reach."""
-        chrome = await self._driver.chrome(self._view.executable)
+        view = self._view
+        chrome = await self._driver.chrome(view.executable, view.input == "js")
         reach = (start.server, hosts_of(start))
         is_same = chrome is self._chrome and reach == self._reach and not self._has_stored
         if self._profile is not None and not is_same:
             assert self._chrome is not None
-            is_parked = any(page.profile is self._profile for page in self._parked.values())
-            if not is_parked:
+            if not self._parking.uses(self._profile):
                 self._driver.later(_discard(self._driver, self._chrome, self._profile))
             self._forget()
         if self._profile is None:

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from pivot_envs.errors import SnapshotError
 from pivot_envs.snapshot import sha256
-from pivot_envs.web.page import Document, Report
+from pivot_envs.web.report import Document, Report
 from pivot_envs.web.suite import Start
 
 _LONGEST_HISTORY = 100

@@ -1,9 +1,11 @@
 """Acting with the browser's real mouse and keyboard (``input="trusted"``)."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
-from pivot_envs.web.page import LivePage, Report, script
+from pivot_envs.web.page import LivePage
+from pivot_envs.web.report import Report, script
 
 _DRAG_STEPS = 4
 _LONGEST_TYPED = 200
@@ -25,13 +27,16 @@ async def act_trusted(
         return await live.turn(action, longest, probe)
     if refusal is None:
         await _INPUTS[name](live, arguments, places)
-        live.pointer = (places[-1][0], places[-1][1]) if places else live.pointer
-        if live.pointer is not None:
-            # The engine tells an element that has come under the resting pointer when it finds the
-            # time; telling it now makes that part of the turn.
-            await live.call("__pivot.settle()")
-            await live.page.mouse.move(*live.pointer)
-    return await live.look(longest, probe, refusal)
+        x, y = places[-1] if places else live.pointer
+        # The engine tells an element that has come under the resting pointer when it finds the
+        # time; telling it now makes that part of the turn.
+        await live.settle()
+        await live.point(x, y)
+    report = await live.look(longest, probe, refusal)
+    if report.navigated:
+        await live.point(0, 0)
+        report = replace(await live.look(longest, probe, refusal, settles=False), navigated=True)
+    return report
 
 
 async def _click(live: LivePage, arguments: Mapping[str, Any], places: list[list[float]]) -> None:

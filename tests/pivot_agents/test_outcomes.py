@@ -4,7 +4,7 @@ import itertools
 
 import gymnasium as gym
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pivot_agents.accounting import TurnCounter
@@ -16,7 +16,7 @@ from pivot_agents.profiling import extract_candidates, select_pivots
 from pivot_agents.rollout import rollout
 from pivot_agents.trainers.policy_gradient import PolicyGradientConfig, PolicyGradientTrainer
 from pivot_envs.drill import DrillTask
-from pivot_envs.errors import InfraError
+from pivot_envs.errors import InfraError, UnsavableError
 from pivot_envs.tools import ToolCall
 from wrappers import PivotResetWrapper
 
@@ -62,6 +62,7 @@ RETURNS = st.lists(
 )
 
 
+@settings(deadline=None)
 @given(RETURNS)
 def test_the_variance_does_not_depend_on_the_order_and_is_never_negative(returns) -> None:
     variance = between_action_variance(returns)
@@ -146,6 +147,25 @@ def test_an_outcome_that_the_machinery_lost_is_masked(drill, pivots) -> None:
     with EnvPool(lambda: Failing(PivotResetWrapper(drill.make_env(), pivots)), 2) as envs:
         episodes = OutcomeRollOut()(envs, ScriptedPolicy(lambda _: LOOK), starts)
     assert [one.is_scored for one in episodes] == [False, False]
+
+
+class Unsavable(gym.Wrapper):
+    """Cannot be saved after the first action."""
+
+    def snapshot(self):
+        if self.unwrapped.messages[-1].role == "tool":
+            raise UnsavableError("too deep")
+        return self.unwrapped.snapshot()
+
+
+def test_what_the_agent_made_unsavable_is_worth_what_came_of_it_once(drill, pivots) -> None:
+    script = ScriptedPolicy(lambda one: LOOK if len(one.messages) == 1 else right(one))
+    starts = [Start(options={"pivot_id": pivots[0].pivot_id})] * 2
+    counter = TurnCounter()
+    with EnvPool(lambda: Unsavable(PivotResetWrapper(drill.make_env(), pivots)), 2) as envs:
+        episodes = OutcomeRollOut()(envs, script, starts, counter=counter)
+    assert [one.return_ for one in episodes] == [1.0, 1.0]
+    assert counter["train"].turns == 4
 
 
 def test_one_continuation_is_refused() -> None:

@@ -5,7 +5,7 @@ import json
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pivot_agents.accounting import TurnCounter
@@ -66,6 +66,7 @@ def search(possible: list[bool], monotone: bool) -> tuple[int | None, int]:
     return one.found, count
 
 
+@settings(deadline=None)
 @given(hopeful=st.integers(0, 40), lost=st.integers(0, 40))
 def test_bisecting_finds_what_restoring_backwards_finds_in_fewer_tries(hopeful, lost) -> None:
     possible = [True] * hopeful + [False] * lost
@@ -76,6 +77,7 @@ def test_bisecting_finds_what_restoring_backwards_finds_in_fewer_tries(hopeful, 
     assert tries <= (math.log2(len(possible)) + 1 if possible else 0)
 
 
+@settings(deadline=None)
 @given(st.lists(st.booleans(), max_size=20))
 def test_restoring_backwards_finds_the_last_hopeful_state_of_any_episode(possible) -> None:
     last = max((number for number, one in enumerate(possible) if one), default=None)

@@ -2,7 +2,7 @@ import itertools
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pivot_agents.posterior import BetaPosterior
@@ -25,6 +25,7 @@ def test_one_lucky_draw_in_many_promises_little() -> None:
     assert lucky.expected_information(8) < 0.55 < 0.95 < even.expected_information(8)
 
 
+@settings(deadline=None)
 @given(successes=PARAMETERS, failures=PARAMETERS, size=st.integers(1, 16))
 def test_the_information_is_a_chance_that_grows_with_the_group(successes, failures, size) -> None:
     posterior = BetaPosterior(successes, failures)
@@ -35,6 +36,7 @@ def test_the_information_is_a_chance_that_grows_with_the_group(successes, failur
     assert information == pytest.approx(swapped.expected_information(size))
 
 
+@settings(deadline=None)
 @given(successes=st.integers(1, 6), failures=st.integers(1, 6), size=st.integers(1, 5))
 def test_it_is_the_beta_binomial_chance_of_mixed_counts(successes, failures, size) -> None:
     def beta(a: float, b: float) -> float:

@@ -1,7 +1,7 @@
 """Similarity: the published comparison of arguments, case by case."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pivot_envs.core import Effect
@@ -21,11 +21,13 @@ VALUES = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(VALUES)
 def test_everything_is_similar_to_itself_at_every_threshold(value) -> None:
     assert is_similar(value, value, 0.5)
 
 
+@settings(deadline=None)
 @given(st.text(alphabet="ab ", max_size=20), st.text(alphabet="ab ", max_size=20))
 def test_word_similarity_is_symmetric_and_at_most_one_half(one, other) -> None:
     assert word_similarity(one, other) == word_similarity(other, one)

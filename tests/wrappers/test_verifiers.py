@@ -4,7 +4,7 @@ import json
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pivot_envs.core import Effect
@@ -123,6 +123,7 @@ RUNGS = st.lists(
 )
 
 
+@settings(deadline=None)
 @given(rungs=RUNGS, extra=RUNGS)
 def test_more_rungs_never_change_a_verdict(rungs, extra) -> None:
     verdict = Ladder(rungs)(None, None)

@@ -30,7 +30,7 @@ from pivot_envs.coding.workspace import Workspace
 from pivot_envs.errors import SourceError, TaskError
 
 Config = TypeVar("Config", BuildConfig, PairConfig)
-_RULES = 1
+_RULES = 2
 """Grows when the same releases can give other tasks."""
 
 

@@ -124,7 +124,9 @@ def _run(
     sandbox.write_file(f"{_PLUGIN}.py", plugin.read_bytes())
     sandbox.write_file(RECORD, json.dumps(orders).encode())
     places = " ".join(workspace.test_dirs)
-    command = f"python -m pytest -q --tb=line -p no:cacheprovider -p {_PLUGIN} {places}"
+    # The package's own options may need plugins; one file that cannot be imported is not all.
+    options = "-q --tb=line -p no:cacheprovider -o addopts= --continue-on-collection-errors"
+    command = f"python -m pytest {options} -p {_PLUGIN} {places}"
     result = sandbox.run(command, timeout_s=timeout_s)
     record: dict[str, Any] = json.loads(sandbox.read_file(RECORD))
     if not record.get("outcomes"):
@@ -151,7 +153,7 @@ def _title(workspace: Workspace) -> str:
 
 def _telling_name(name: str) -> str:
     parts = [part for part in name.split(".") if not part.startswith("__")]
-    return _plain(parts[-1])
+    return _plain(parts[-1] if parts else name)
 
 
 def _plain(text: str) -> str:

@@ -141,7 +141,8 @@ def _outcomes(
     merged: dict[str, str] = {}
     for run in range(_RUNS):
         sandbox.load(replace(state, shell=""))
-        report = sandbox.run_tests(test_files, timeout_s=_TIMEOUT_S, options=environment.options)
+        options = ("--tb=no", *environment.options)
+        report = sandbox.run_tests(test_files, timeout_s=_TIMEOUT_S, options=options)
         # In the order of the run: tests may count on those before them.
         for test in {**report.outcomes, **merged}:
             outcome = report.outcomes.get(test, "missing")

@@ -138,7 +138,7 @@ class StatementVisitor(cst.CSTVisitor):
             self._swap(node.left, node.right, "swap_operands")
 
     def visit_AugAssign(self, node: cst.AugAssign) -> None:  # noqa: N802, D102
-        self._replace(node.operator, " = ", "lost_accumulation")
+        self._replace(node.operator, "=", "lost_accumulation")
 
     def visit_AssignTarget(self, node: cst.AssignTarget) -> None:  # noqa: N802, D102
         self._shadow(node.target)

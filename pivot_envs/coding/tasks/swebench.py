@@ -80,9 +80,10 @@ class SweBench:
         for instance in found.instances:
             try:
                 objects.check(instance)
-                image = images.get(instance.instance_id)
+                # An image that the row names is needed; if it is absent, a box says so.
+                image = images.get(instance.instance_id) or instance.image or None
                 has_src = objects.has(instance, _SRC)
-                options = _IN_SRC if has_src and image is None else ()
+                options = _IN_SRC if has_src else ()
                 tasks.append(make_task(instance, Environment(image=image, options=options)))
             except FieldError as error:
                 place = found.places[instance.instance_id]

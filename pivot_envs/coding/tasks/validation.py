@@ -161,7 +161,10 @@ def _validate(sandbox: Sandbox, source: TaskSource, task: CodingTask) -> Validat
 def _repeat(
     sandbox: Sandbox, state: SandboxState, task: CodingTask, workspace: Workspace
 ) -> list[TestReport]:
-    return [run_graded(sandbox, state, task, workspace, TIMEOUT_S) for _ in range(REPEATS)]
+    # One line for each failure tells what to blame.
+    return [
+        run_graded(sandbox, state, task, workspace, TIMEOUT_S, "--tb=line") for _ in range(REPEATS)
+    ]
 
 
 def _differs(reports: Sequence[TestReport], test: str) -> bool:

@@ -11,8 +11,10 @@ guard.py       what is taken from every process that runs commands
 landlock.py    which paths they may use
 seccomp.py     which system calls they may make; syscalls.py has the numbers
 processes.py   starting, listing, freezing and ending processes
-mappings.py    files that change without a new time stamp
+holders.py     files that processes hold, which may change without a sign of it
 output.py      what a command printed, bounded
+watch.py       in which folders of the workspace something has happened
+listing.py     what is known of the workspace
 scanner.py     what the workspace holds
 tree.py        the workspace as a whole: loading it
 bounds.py      how much a saved workspace may hold

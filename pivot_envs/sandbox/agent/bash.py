@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 import secrets
 import signal
 import time
@@ -159,7 +158,7 @@ class Bash:
         self._processes.exit_statuses.pop(self.pid, None)
 
     def _await(self, request: str, deadline: float, output: Output) -> tuple[int, str]:
-        report = re.compile(rb"(\d+) " + request.encode() + rb"\n\Z")
+        ending = f" {request}\n".encode()
         answer = bytearray()
         watched = {self._output, self._control}
         while True:
@@ -174,14 +173,15 @@ class Bash:
                     raise BashError("bash says too much about itself")
                 if not piece:
                     watched.discard(self._control)
-                found = report.search(answer, max(0, len(answer) - 100))
-                if found:
+                if answer.endswith(ending):
                     output.drain(self._output)
-                    content = bytes(answer[: found.start()])
-                    return int(found.group(1)), content.decode("utf-8", "surrogateescape")
-            status = self._processes.exit_statuses.get(self.pid)
-            if status is not None:
-                raise BashExitError(exit_code(status))
+                    told = bytes(answer[: -len(ending)])
+                    content = told.rstrip(b"0123456789")
+                    status = int(told[len(content) :])
+                    return status, content.decode("utf-8", "surrogateescape")
+            ended = self._processes.exit_statuses.get(self.pid)
+            if ended is not None:
+                raise BashExitError(exit_code(ended))
             if time.monotonic() >= deadline:
                 raise BashTimeoutError("bash did not answer in time")
 

@@ -8,9 +8,14 @@ one that is open may change through a name that it no longer has.
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import os
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator, Set
 from typing import NamedTuple
+
+_PR_SET_PDEATHSIG, _PR_GET_PDEATHSIG = 1, 2
+
+_libc = ctypes.CDLL(None, use_errno=True)
 
 
 class Held(NamedTuple):
@@ -25,14 +30,14 @@ class Held(NamedTuple):
 
 
 def held_inodes(
-    pids: Callable[[], set[int]], without_mappings: Collection[int], device: int
+    pids: Callable[[], set[int]], without_mappings: Set[int], device: int | None
 ) -> Held | None:
     """Return what processes hold; the caller may look into them.
 
     Args:
         pids: Returns the processes to look at, as there are now; those that end are left out.
-        without_mappings: Those of them that map nothing.
-        device: The file system of the open files that count.
+        without_mappings: Those of them that map nothing, and do nothing at present.
+        device: The file system of the open files that count; None if none do.
 
     Returns:
         The inodes, or None if a process hides what it holds, or new ones appear all the time.
@@ -41,7 +46,8 @@ def held_inodes(
     seen: set[str] = set()
     # A process that is looked at may have handed on what it held just before.
     for _ in range(_ROUNDS):
-        fresh = _threads(pids()) - seen
+        there = pids()
+        fresh = _threads(there) - seen
         if not fresh:
             return held
         for thread in fresh:
@@ -50,7 +56,31 @@ def held_inodes(
             except PermissionError:
                 return None
         seen |= fresh
+        if there <= without_mappings:
+            # A shell that waits for the agent hands nothing on.
+            return held
     return None
+
+
+@contextlib.contextmanager
+def looking_as(ids: tuple[int, int] | None) -> Iterator[None]:
+    """Take a user (uid, gid) for the file system only: the kernel shows it what its processes hold.
+
+    ``None`` is the present user.
+    """
+    if ids is None:
+        yield
+        return
+    # A change of user takes this signal off.
+    with_parent = ctypes.c_int(0)
+    _libc.prctl(_PR_GET_PDEATHSIG, ctypes.byref(with_parent), 0, 0, 0)
+    own_gid, own_uid = _libc.setfsgid(ids[1]), _libc.setfsuid(ids[0])
+    try:
+        yield
+    finally:
+        _libc.setfsuid(own_uid)
+        _libc.setfsgid(own_gid)
+        _libc.prctl(_PR_SET_PDEATHSIG, with_parent.value, 0, 0, 0)
 
 
 def other_sockets(own: Collection[int]) -> bool:
@@ -69,9 +99,9 @@ def _threads(pids: set[int]) -> set[str]:
     return found
 
 
-def _look_at(thread: str, held: Held, device: int, has_mappings: bool) -> None:
+def _look_at(thread: str, held: Held, device: int | None, has_mappings: bool) -> None:
     with contextlib.suppress(FileNotFoundError, ProcessLookupError):
-        for name in os.listdir(f"{thread}/fd"):
+        for name in os.listdir(f"{thread}/fd") if device is not None else ():
             with contextlib.suppress(FileNotFoundError):
                 status = os.stat(f"{thread}/fd/{name}")
                 if status.st_dev == device:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -35,37 +36,43 @@ class Listing:
         self._sizes: dict[str, int] = {}
 
     def add(self, folder: str, path: str, entry: Entry, size: int = 0) -> None:
-        """Take in an entry.
+        """Take in an entry, in place of the one that was there.
 
         Raises:
             BoundsError: It is one too many, or too deep.
         """
-        if path in self.entries:
-            self._remove(path)
+        self.remove(folder, path)
         self.entries[path] = entry
         self.folders[folder].add(path)
         if entry.kind == "file":
             self._sizes[path] = size
         self._tally.add(path, target=entry.content if entry.kind == "symlink" else "", size=size)
 
-    def clear(self, folder: str) -> set[str]:
-        """Forget what lies directly in a folder; return the paths."""
-        paths = self.folders[folder]
-        for path in paths:
-            self._remove(path)
-        self.folders[folder] = set()
-        self.linked -= paths
-        self.strange = {path for path in self.strange if parent(path) != folder}
-        return paths
+    def remove(self, folder: str, path: str) -> None:
+        """Leave out an entry, if it is there; one that is a folder keeps what lies in it."""
+        entry = self.entries.pop(path, None)
+        if entry is None:
+            return
+        self.folders[folder].discard(path)
+        self.linked.discard(path)
+        target = entry.content if entry.kind == "symlink" else ""
+        self._tally.remove(path, target=target, size=self._sizes.pop(path, 0))
 
     def drop(self, folder: str) -> None:
         """Forget a folder that is gone, and all that lay in it."""
         waiting = [folder]
         while waiting:
             current = waiting.pop()
-            if current in self.folders:
-                waiting += self.clear(current)
-                del self.folders[current]
+            for path in list(self.folders.get(current, ())):
+                self.remove(current, path)
+                waiting.append(path)
+            self.folders.pop(current, None)
+            self.forget_strange(current)
+
+    def forget_strange(self, folder: str) -> None:
+        """Forget the strange things that lay directly in a folder."""
+        if self.strange:
+            self.strange = {path for path in self.strange if parent(path) != folder}
 
     def folders_of(self, inodes: Iterable[int]) -> set[str]:
         """Return the folders in which files with these inode numbers were."""
@@ -73,11 +80,6 @@ class Listing:
         if not wanted:
             return set()
         return {parent(path) for path, known in self.files.items() if known.stamp[0] in wanted}
-
-    def _remove(self, path: str) -> None:
-        entry = self.entries.pop(path)
-        target = entry.content if entry.kind == "symlink" else ""
-        self._tally.remove(path, target=target, size=self._sizes.pop(path, 0))
 
 
 def parent(path: str) -> str:
@@ -88,3 +90,14 @@ def parent(path: str) -> str:
 def is_folder(entry: Entry | None) -> bool:
     """Tell whether an entry is there and a folder."""
     return entry is not None and entry.kind == "directory"
+
+
+def stamp_of(status: os.stat_result) -> tuple[int, ...]:
+    """Return what a change of a file changes."""
+    return (
+        status.st_ino,
+        status.st_size,
+        status.st_mtime_ns,
+        status.st_ctime_ns,
+        status.st_mode,
+    )

@@ -10,14 +10,13 @@ import resource
 import select
 import signal
 import time
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NoReturn
 
 from .box import Box
 from .guard import Guard
-from .holders import Held, held_inodes, other_sockets
+from .holders import Held, held_inodes, looking_as, other_sockets
 
-_PR_SET_PDEATHSIG, _PR_GET_PDEATHSIG = 1, 2
 _PR_CAPBSET_DROP = 24
 _PR_SET_NO_NEW_PRIVS = 38
 _LAST_CAPABILITY = 63
@@ -171,48 +170,32 @@ class Processes:
             if not (self.alive() - kept) or time.monotonic() > deadline:
                 return
 
-    def held_files(self, shells: Collection[int], warm: int, device: int) -> Held | None:
+    def held_files(self, shell: set[int], idle: set[int], device: int | None) -> Held | None:
         """Return the inodes of all files that processes below the agent hold.
 
         Args:
-            shells: Ids of processes that map no file of the workspace.
-            warm: Id of a process that holds none.
-            device: The workspace's file system.
+            shell: Ids of processes that map no file of the workspace.
+            idle: Ids of processes that hold none.
+            device: The workspace's file system, or None if open files are of no interest.
 
         Returns:
             Inode numbers, or None if it can be any.
         """
         self.reap()
-        own = {os.getpid(), warm}
+        own = {os.getpid(), *idle}
 
         def pids() -> set[int]:
             if os.getpid() == 1:
                 return {int(name) for name in os.listdir("/proc") if name.isdigit()} - own
             return {pid for pid, _ in self.alive()} - own
 
-        with self._looking_as_commands():
-            held = held_inodes(pids, shells, device)
+        if device is None and pids() <= shell:
+            return Held(set(), set())
+        with looking_as(self.box.command_ids):
+            held = held_inodes(pids, shell, device)
         if held is not None and self.box.level == "namespaces" and other_sockets(self.own_sockets):
             return held._replace(may_be_more=True)
         return held
-
-    @contextlib.contextmanager
-    def _looking_as_commands(self) -> Iterator[None]:
-        """Take the commands' user for the file system only: the kernel shows it what they hold."""
-        if self.box.command_ids is None:
-            yield
-            return
-        uid, gid = self.box.command_ids
-        # A change of user takes this signal off.
-        with_parent = ctypes.c_int(0)
-        _libc.prctl(_PR_GET_PDEATHSIG, ctypes.byref(with_parent), 0, 0, 0)
-        own_gid, own_uid = _libc.setfsgid(gid), _libc.setfsuid(uid)
-        try:
-            yield
-        finally:
-            _libc.setfsuid(own_uid)
-            _libc.setfsgid(own_gid)
-            _libc.prctl(_PR_SET_PDEATHSIG, with_parent.value, 0, 0, 0)
 
     def key(self, pid: int) -> ProcessKey:
         """Return (pid, start time) of a process.

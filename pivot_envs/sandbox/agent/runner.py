@@ -233,8 +233,14 @@ class Runner:
                 return None
 
     def _collect_status(self) -> int:
-        """Return the child's exit code; a lost interpreter counts as a killed child."""
+        """Return the child's exit code; a lost interpreter counts as a killed child.
+
+        Raises:
+            RunnerError: There was no child.
+        """
         answer = self._receive(time.monotonic() + 5.0)
+        if answer is not None and "refused" in answer:
+            raise RunnerError(f"no test run can be started: {answer['refused']}")
         if answer is None or "status" not in answer:
             self._stop()
             return 128 + 9

@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection
 from .blobs import BlobStore
 from .bounds import BoundsError, Entry
 from .holders import Held
-from .listing import Known, Listing, is_folder, parent
+from .listing import Known, Listing, is_folder, parent, stamp_of
 from .watch import Watch
 
 RACY_NS = 20_000_000
@@ -34,18 +34,21 @@ class Scanner:
     def __init__(
         self,
         root: str,
-        held_files: Callable[[], Held | None],
+        held_files: Callable[[bool], Held | None],
         max_bytes: int,
         watch: Watch | None = None,
+        large: int = 200,
     ) -> None:
         """Look after a folder.
 
         Args:
             root: The folder.
-            held_files: Returns the inodes that processes hold, or None if it can be any.
+            held_files: Returns the inodes that processes hold, or None if it can be any; open
+                files only if it is asked for them.
             max_bytes: Most bytes of all files together that a scan takes in.
             watch: Tells which folders changed, provided that nothing but the processes that
                 ``held_files`` looks at can hold a file.
+            large: Entries from which on it is asked: fewer are looked through in less time.
         """
         self.store = BlobStore()
         self.listing = Listing(max_bytes)
@@ -56,6 +59,7 @@ class Scanner:
         self._held_files = held_files
         self._max_bytes = max_bytes
         self._watch = watch
+        self._large = large
         self._is_complete = False
         self._known: dict[str, Known] = {}
         self._fresh: dict[str, bytes] = {}
@@ -70,13 +74,14 @@ class Scanner:
         Raises:
             BoundsError: There is more than a state can hold, or something that cannot be read.
         """
-        self._held = self._held_files()
-        folders = self._suspects()
+        is_large = self._watch is not None and len(self.listing.entries) >= self._large
+        self._held = self._held_files(is_large)
+        folders = self._suspects() if is_large else None
         self._begin(fresh)
         try:
             if folders is None or not self._look_into(folders):
                 self._look_at_all()
-            self._is_complete = True
+            self._is_complete = is_large
         except PermissionError as error:
             # Only an agent that shares its user with the commands meets modes that stop it.
             raise BoundsError(f"{error.filename!r} cannot be read: {error.strerror}") from error
@@ -119,7 +124,7 @@ class Scanner:
     def _begin(self, fresh: dict[str, bytes] | None) -> None:
         self._fresh = {} if fresh is None else fresh
         self._known, self._looked = {}, set()
-        self._touch({"."})
+        self._touch(".")
         self._began_ns = time.time_ns()
         entries = self.listing.entries
         mode = stat.S_IMODE(os.stat(self._root).st_mode)
@@ -159,22 +164,17 @@ class Scanner:
         return self.listing.linked <= linked
 
     def _look_into_one(self, folder: str) -> None:
+        self._known = self.listing.files
         descriptor = self._open(folder)
         try:
-            before = self.listing.clear(folder) if folder in self.listing.folders else set()
-            self._known = {
-                path: self.listing.files.pop(path) for path in before if path in self.listing.files
-            }
-            self._touch(before)
             self._look_at(descriptor, folder)
-            self._touch(self.listing.folders[folder])
         finally:
             os.close(descriptor)
 
     def _look_at_all(self) -> None:
         self._is_complete = False
         self.touched = None
-        self._known = {**self._known, **self.listing.files}
+        self._known = self.listing.files
         root = self.listing.entries.get(".")
         self.listing = Listing(self._max_bytes)
         if root is not None:
@@ -191,9 +191,9 @@ class Scanner:
         if self._held is not None:
             self._held_folders |= self.listing.folders_of(self._held.mapped | self._held.opened)
 
-    def _touch(self, paths: Collection[str]) -> None:
+    def _touch(self, path: str) -> None:
         if self.touched is not None:
-            self.touched.update(paths)
+            self.touched.add(path)
 
     def _open(self, folder: str) -> int:
         """Open a folder by names alone, so that no link planted meanwhile leads outside."""
@@ -207,55 +207,72 @@ class Scanner:
         return descriptor
 
     def _look_at(self, descriptor: int, folder: str) -> None:
-        """Add what a folder holds, and what folders hold that were not there before."""
-        self.listing.folders[folder] = set()
+        """Take in what a folder holds, and what folders hold that were not there before."""
         self._looked.add(folder)
         if self._watch is not None:
             self._watch.add(folder, descriptor)
+        self.listing.forget_strange(folder)
+        gone = set(self.listing.folders.setdefault(folder, set()))
         prefix = f"{folder}/" if folder else ""
-        with os.scandir(descriptor) as listing:
-            names = [item.name for item in listing]
-        for name in names:
-            for _ in range(_ATTEMPTS):
-                try:
-                    self._look_at_entry(descriptor, name, folder, prefix + name)
-                except FileNotFoundError:
-                    break
-                except OSError as error:
-                    if error.errno not in _REPLACED:
-                        raise
-                else:
-                    break
+        for name in os.listdir(descriptor):
+            if self._is_entry(descriptor, name, folder, prefix + name):
+                gone.discard(prefix + name)
+        for path in gone:
+            self._touch(path)
+            self.listing.remove(folder, path)
+            self.listing.files.pop(path, None)
 
-    def _look_at_entry(self, descriptor: int, name: str, folder: str, path: str) -> None:
+    def _is_entry(self, descriptor: int, name: str, folder: str, path: str) -> bool:
+        """Take in what a name stands for; return whether it is an entry."""
+        for _ in range(_ATTEMPTS):
+            try:
+                return self._look_at_entry(descriptor, name, folder, path)
+            except FileNotFoundError:
+                return False
+            except OSError as error:
+                if error.errno not in _REPLACED:
+                    raise
+        return False
+
+    def _look_at_entry(self, descriptor: int, name: str, folder: str, path: str) -> bool:
         status = os.stat(name, dir_fd=descriptor, follow_symlinks=False)
         kind = stat.S_IFMT(status.st_mode)
         if kind == stat.S_IFREG:
             known = self._known.get(path)
-            is_same = known is not None and known.is_settled and known.stamp == _stamp(status)
+            is_same = known is not None and known.is_settled and known.stamp == stamp_of(status)
             if known is None or not is_same or self._may_be_mapped(status):
                 known = self._read(descriptor, name, path, status)
+            self.listing.files[path] = known
+            self._take(folder, path, known.entry, status.st_size)
             if status.st_nlink > 1:
                 self.listing.linked.add(path)
-            self.listing.files[path] = known
-            self.listing.add(folder, path, known.entry, status.st_size)
+            else:
+                self.listing.linked.discard(path)
         elif kind == stat.S_IFLNK:
-            target = os.readlink(name, dir_fd=descriptor)
-            self.listing.add(folder, path, Entry("symlink", 0, target))
+            self._take(folder, path, Entry("symlink", 0, os.readlink(name, dir_fd=descriptor)))
         elif kind == stat.S_IFDIR:
             entry = Entry("directory", stat.S_IMODE(status.st_mode), "")
-            if path in self.listing.folders:
-                self.listing.add(folder, path, entry)
-                return
-            inner = os.open(name, DIRECTORY, dir_fd=descriptor)
-            try:
-                self.listing.add(folder, path, entry)
-                self._look_at(inner, path)
-                self._touch(self.listing.folders[path])
-            finally:
-                os.close(inner)
+            if path not in self.listing.folders:
+                self._look_at_folder(descriptor, name, path)
+            self._take(folder, path, entry)
         else:
             self.listing.strange.add(path)
+            return False
+        return True
+
+    def _look_at_folder(self, above: int, name: str, folder: str) -> None:
+        descriptor = os.open(name, DIRECTORY, dir_fd=above)
+        try:
+            self._look_at(descriptor, folder)
+        finally:
+            os.close(descriptor)
+
+    def _take(self, folder: str, path: str, entry: Entry, size: int = 0) -> None:
+        there = self.listing.entries.get(path)
+        # What has the same content has the same size.
+        if there is not entry and there != entry:
+            self._touch(path)
+            self.listing.add(folder, path, entry, size)
 
     def _may_be_mapped(self, status: os.stat_result) -> bool:
         return self._held is None or status.st_ino in self._held.mapped
@@ -272,17 +289,7 @@ class Scanner:
         self._fresh[content] = blob
         is_settled = self._began_ns - status.st_ctime_ns > RACY_NS
         entry = Entry("file", stat.S_IMODE(status.st_mode), content)
-        return Known(_stamp(status), is_settled and not self._may_be_mapped(status), entry)
-
-
-def _stamp(status: os.stat_result) -> tuple[int, ...]:
-    return (
-        status.st_ino,
-        status.st_size,
-        status.st_mtime_ns,
-        status.st_ctime_ns,
-        status.st_mode,
-    )
+        return Known(stamp_of(status), is_settled and not self._may_be_mapped(status), entry)
 
 
 _ATTEMPTS = 10

@@ -148,9 +148,11 @@ class Server:
             return {"error": str(error), "kind": "value"}, ()
         return {}, ()
 
-    def _held_files(self) -> Held | None:
-        shells, warm = self._shell.pids(), self._runner.pid()
-        return self._processes.held_files(shells, warm, self._device)
+    def _held_files(self, with_opened: bool) -> Held | None:
+        spare, warm = self._shell.spare_keys(), self._runner.pid()
+        idle = {warm, *(pid for pid, _ in spare)}
+        shell = self._shell.pids() - idle
+        return self._processes.held_files(shell, idle, self._device if with_opened else None)
 
     def _save(self, header: dict[str, Any], _: list[bytes]) -> Answer:
         self._forget_if(header["forget"])

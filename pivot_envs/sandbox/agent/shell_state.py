@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 
 from .box import WORKSPACE, Box
@@ -55,6 +57,16 @@ class Dump:
             return None
         return cls(*sections[:-1])
 
+    @functools.cached_property
+    def declarations(self) -> dict[str, str]:
+        """By name, the lines that declare the variables that can be set."""
+        found = {}
+        for line in _lines(self.variables):
+            match = _VARIABLE.match(line)
+            if match and not _DYNAMIC_VARIABLE.fullmatch(match.group(1)):
+                found[match.group(1)] = line
+        return found
+
     def mask(self) -> int:
         """Return the file mode mask."""
         return int(self.umask.split()[1], 8)
@@ -87,7 +99,7 @@ class Dump:
             attributes = _lines(self.function_attributes)
             lines += [line for line in attributes if not line.startswith("declare -f ")]
             lines.append("shopt -u extglob")
-        lines += _changed_variables(self.variables, baseline.variables, moved)
+        lines += _changed_variables(self.declarations, baseline.declarations, moved)
         lines += _changed(self.aliases, baseline.aliases)
         lines += _changed(self.shell_options, baseline.shell_options)
         lines += [text.rstrip("\n") for text in (self.traps, self.arguments) if text]
@@ -112,9 +124,9 @@ def localised(source: str, box: Box) -> str:
     return start + box.workspace + source[len(start + WORKSPACE) :]
 
 
-def _changed_variables(dumped: str, baseline: str, moved: bool) -> list[str]:
-    before = dict(_variables(baseline))
-    after = dict(_variables(dumped))
+def _changed_variables(
+    after: Mapping[str, str], before: Mapping[str, str], moved: bool
+) -> list[str]:
     lines = [f"unset -v {name}" for name in before if name not in after]
     for name, line in after.items():
         if moved and name == "OLDPWD":
@@ -122,15 +134,6 @@ def _changed_variables(dumped: str, baseline: str, moved: bool) -> list[str]:
         elif before.get(name) != line:
             lines.append(line)
     return lines
-
-
-def _variables(dumped: str) -> list[tuple[str, str]]:
-    found = []
-    for line in _lines(dumped):
-        match = _VARIABLE.match(line)
-        if match and not _DYNAMIC_VARIABLE.fullmatch(match.group(1)):
-            found.append((match.group(1), line))
-    return found
 
 
 def _changed(dumped: str, baseline: str) -> list[str]:

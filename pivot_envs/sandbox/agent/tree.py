@@ -21,7 +21,7 @@ class Tree:
         self,
         root: str,
         owner: tuple[int, int] | None,
-        held_files: Callable[[], Held | None],
+        held_files: Callable[[bool], Held | None],
         max_bytes: int,
         watch: Watch | None = None,
     ) -> None:
@@ -30,7 +30,7 @@ class Tree:
         Args:
             root: The folder.
             owner: User and group of new entries if they differ from ours.
-            held_files: Returns the inodes that processes hold, or None if it can be any.
+            held_files: As for ``Scanner``.
             max_bytes: Most bytes of all files together that a scan takes in.
             watch: Tells which folders changed; without, a scan looks at every file.
         """

@@ -234,7 +234,14 @@ def serve(agent: socket.socket, ids: tuple[int, int] | None, cache: CodeCache) -
         with open(descriptors[0], "rb", closefd=False) as file:
             request = json.load(file)
         read_misses, write_misses = os.pipe()
-        pid = os.fork()
+        try:
+            pid = os.fork()
+        except OSError as error:
+            # Commands hold every process that the box may have.
+            for descriptor in (*descriptors, read_misses, write_misses):
+                os.close(descriptor)
+            agent.send(json.dumps({"refused": str(error)}).encode())
+            continue
         if pid == 0:
             code = 70
             try:

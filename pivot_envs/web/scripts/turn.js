@@ -30,8 +30,8 @@
     probe: (0, eval)(`(${probe})`),
   });
 
-  pivot.look = (longest, probe, error = null) => {
-    pivot.settle();
+  pivot.look = (longest, probe, error = null, settles = true) => {
+    if (settles) pivot.settle();
     return JSON.stringify(report(error, longest, probe));
   };
 

@@ -69,12 +69,6 @@ def make_app(site: str, database: sqlite3.Connection) -> Flask:
     return app
 
 
-def warm(app: Flask) -> None:
-    """Compile the templates, so that the first page of each kind costs what the others do."""
-    for name in app.jinja_env.list_templates(extensions=["html"]):
-        app.jinja_env.get_template(name)
-
-
 def database() -> sqlite3.Connection:
     """Return the database of the current request."""
     connection: sqlite3.Connection = g.database

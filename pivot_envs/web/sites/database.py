@@ -22,8 +22,9 @@ CREATE TABLE session (
 
 SESSION_COOKIE = "session"
 
-# Signing in and out decides nothing.
+# Signing in and out decides nothing, nor does looking at a message.
 _UNGRADED_TABLES = frozenset({"session"})
+_UNGRADED_COLUMNS = frozenset({"is_read"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +116,7 @@ def content_digest(connection: sqlite3.Connection) -> str:
 
 
 def differences(before: sqlite3.Connection, after: sqlite3.Connection) -> tuple[Change, ...]:
-    """Return every row that was added, removed or changed, sessions aside."""
+    """Return every row that was added, removed or changed; sessions and marks of reading aside."""
     found = []
     for table in tables(before):
         if table in _UNGRADED_TABLES:
@@ -128,4 +129,7 @@ def differences(before: sqlite3.Connection, after: sqlite3.Connection) -> tuple[
 
 
 def _by_id(connection: sqlite3.Connection, table: str) -> dict[int, Row]:
-    return {each["id"]: dict(each) for each in rows(connection, f"SELECT * FROM {table}")}
+    return {
+        each["id"]: {name: each[name] for name in each.keys() if name not in _UNGRADED_COLUMNS}  # noqa: SIM118
+        for each in rows(connection, f"SELECT * FROM {table}")
+    }

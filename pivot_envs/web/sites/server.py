@@ -15,7 +15,7 @@ from flask import Flask
 from werkzeug import Response
 from werkzeug.serving import WSGIRequestHandler, make_server
 
-from pivot_envs.web.sites.app import SITE_NAMES, make_app, warm
+from pivot_envs.web.sites.app import SITE_NAMES, make_app
 from pivot_envs.web.sites.database import open_database
 
 if TYPE_CHECKING:
@@ -42,8 +42,6 @@ class SiteServer:
     def __init__(self) -> None:
         self._database = open_database()
         self._apps = {name: make_app(name, self._database) for name in SITE_NAMES}
-        for app in self._apps.values():
-            warm(app)
         self._app: Flask = self._apps[SITE_NAMES[0]]
         self._host = ""
         # A browser opens connections ahead of need, so each has a thread; the work is serial.
@@ -55,6 +53,12 @@ class SiteServer:
             if environ.get("HTTP_HOST") != self._host:
                 return Response("There is no such site.\n", 404)(environ, start)
             return self._app(environ, start)
+
+    def warm(self) -> None:
+        """Compile the templates, so that the first page of a kind costs what the others do."""
+        for app in self._apps.values():
+            for name in app.jinja_env.list_templates(extensions=["html"]):
+                app.jinja_env.get_template(name)
 
     def load(self, site: str, content: bytes) -> None:
         """Serve another state, of this site or of another."""
@@ -79,6 +83,8 @@ def serve(owner: Connection) -> None:
     server = make_server("127.0.0.1", 0, site, threaded=True, request_handler=_Handler)
     server.daemon_threads = True  # type: ignore[attr-defined]
     threading.Thread(target=server.serve_forever, daemon=True).start()
+    # It takes half a second, in which the owner need not wait.
+    threading.Thread(target=site.warm, daemon=True).start()
     try:
         owner.send_bytes(str(server.server_port).encode())
         while True:

@@ -1,7 +1,7 @@
 """SiteTask, something to do on a site, and Outcome, what was done."""
 
 import sqlite3
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from pivot_envs.web.sites.database import Change, Row, differences
@@ -17,7 +17,7 @@ class Outcome:
     after: sqlite3.Connection
     answer: str | None = None
     changes: tuple[Change, ...] = field(init=False)
-    """Every row that differs, sessions aside."""
+    """Every row that differs; sessions and marks of reading aside."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "changes", differences(self.before, self.after))
@@ -34,16 +34,11 @@ class Outcome:
         """Return the rows that a table lost."""
         return [each.before for each in self._of(table) if not each.after and each.before]
 
-    def edits(self, table: str, ignore: Collection[str] = ()) -> dict[int, Row]:
-        """Return the new values of the changed columns of rows that stayed, by the row's id.
-
-        Args:
-            table: Name of the table.
-            ignore: Columns whose changes do not count.
-        """
+    def edits(self, table: str) -> dict[int, Row]:
+        """Return the new values of the changed columns of rows that stayed, by the row's id."""
         found: dict[int, Row] = {}
         for change in self._of(table):
-            columns = sorted(change.columns() - set(ignore))
+            columns = sorted(change.columns())
             if change.before and change.after and columns:
                 found[change.id] = {name: change.after[name] for name in columns}
         return found
@@ -55,13 +50,12 @@ class Outcome:
         added: int = 0,
         removed: int = 0,
         edits: Mapping[int, Row] | None = None,
-        ignore: Collection[str] = (),
     ) -> bool:
         """Tell whether a table gained and lost this many rows and has exactly these edits."""
         return (
             len(self.added(table)) == added
             and len(self.removed(table)) == removed
-            and self.edits(table, ignore) == (edits or {})
+            and self.edits(table) == (edits or {})
         )
 
     def answers(self, *accepted: str) -> bool:

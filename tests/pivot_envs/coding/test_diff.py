@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pivot_envs.coding.diff import apply_diff, parse_diff, write_diff
@@ -33,12 +33,14 @@ deleted file mode 100644
 """
 
 
+@settings(deadline=None)
 @given(TEXTS, TEXTS)
 def test_a_diff_turns_the_old_text_into_the_new_one(old: str, new: str) -> None:
     diff = write_diff("a.py", old, new)
     assert apply_diff(diff, {"a.py": old}.get) == ({} if old == new else {"a.py": new})
 
 
+@settings(deadline=None)
 @given(TEXTS)
 def test_a_diff_makes_and_removes_files(text: str) -> None:
     assert apply_diff(write_diff("a.py", None, text), {}.get) == {"a.py": text}

@@ -24,6 +24,7 @@ SCANNER = Path(__file__).parent / "programs" / "leaks.py"
 SEEN = ("/workspace", "/tmp", "/run", "/home", "/root", "/etc")
 """Where a task could leave something; the machine's own folders are searched by the slow tests."""
 SHORTEST = 12
+LATER = ("stashed-away-work", "the-annotated-release", "the-telling-note")
 
 
 def telling_lines(task: CodingTask, workspace: Workspace) -> list[str]:
@@ -50,10 +51,11 @@ def scan(env: CodingEnv, lines: Sequence[str], roots: Sequence[str]) -> dict[str
     }
     env._sandbox.write_file("orders.json", json.dumps(orders).encode())
     env._sandbox.write_file("scanner.py", SCANNER.read_bytes())
-    command = "python -I /workspace/scanner.py /workspace/orders.json"
-    result = env._sandbox.run(command, timeout_s=500)
+    command = "python -I /workspace/scanner.py /workspace/orders.json > /workspace/found.json"
+    result = env._sandbox.run(command, timeout_s=1500)
     assert result.exit_code == 0, result.output
-    found: dict[str, Any] = json.loads(result.output)
+    # What is found may be more than a command's output keeps.
+    found: dict[str, Any] = json.loads(env._sandbox.read_file("found.json"))
     return found
 
 
@@ -143,7 +145,7 @@ def test_a_repository_shows_neither_fix_nor_later_history(
     env = make_env(tasks=f"swebench:{rows}", sandbox=sandbox, image=image)
     try:
         env.reset(seed=0)
-        lines = [*telling_lines(env.task, env._workspace()), "stashed", "a release", "a note"]
+        lines = [*telling_lines(env.task, env._workspace()), *LATER]
         assert "assert one() == 1, 'hidden'" in lines
         found = scan(env, lines, ["/"] if sandbox == "docker" else SEEN)
         # The scanner does look into the repository: what was there before, it finds.

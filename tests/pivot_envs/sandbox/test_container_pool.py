@@ -125,7 +125,7 @@ def test_boxes_that_the_garbage_collector_ends_leave_their_pools_at_any_time() -
         for number in range(200):
             garbage = _InACycle()
             pool = ContainerPool.join(f"image-{number}", Limits(), 1)
-            weakref.finalize(garbage, pool.leave)
+            weakref.finalize(garbage, pool.leave, 1)
         ended.set()
 
     thresholds = gc.get_threshold()
@@ -140,3 +140,17 @@ def test_boxes_that_the_garbage_collector_ends_leave_their_pools_at_any_time() -
 class _InACycle:
     def __init__(self) -> None:
         self.me = self
+
+
+def test_boxes_share_a_pool_whatever_number_of_spares_they_ask_for() -> None:
+    small, large = (ContainerPool.join("image", Limits(), size) for size in (1, 3))
+    try:
+        assert small is large
+        assert large._size == 3
+        large.leave(3)
+        assert small._size == 1
+    finally:
+        small.leave(1)
+    other = ContainerPool.join("image", Limits(), 1)
+    other.leave(1)
+    assert other is not small

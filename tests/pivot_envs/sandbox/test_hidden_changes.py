@@ -3,6 +3,8 @@
 import shlex
 import time
 
+import pytest
+
 from pivot_envs.sandbox.base import Sandbox, SandboxState
 
 EMPTY = SandboxState((), "", {})
@@ -36,6 +38,13 @@ ctypes.CDLL(None).syscall({"x86_64": 60, "aarch64": 93}[os.uname().machine], 0)
 """
 
 
+@pytest.fixture
+def large_box(box: Sandbox) -> Sandbox:
+    """A box with so many files that not all of them are looked at."""
+    box.run("mkdir many; touch many/{1..250}", timeout_s=10)
+    return box
+
+
 def python(program: str) -> str:
     return f"python3 -I -S -c {shlex.quote(program)}"
 
@@ -53,36 +62,40 @@ def settle(box: Sandbox) -> None:
     box.save()
 
 
-def test_a_write_through_a_mapping_of_what_the_shell_has_open_is_saved(box: Sandbox) -> None:
-    box.run("echo first > file; exec 3<>file", timeout_s=10)
-    settle(box)
+def test_a_write_through_a_mapping_of_what_the_shell_has_open_is_saved(large_box: Sandbox) -> None:
+    large_box.run("echo first > file; exec 3<>file", timeout_s=10)
+    settle(large_box)
     program = "import mmap; page = mmap.mmap(3, 5); page[:] = b'other'"
-    assert box.run(python(program), timeout_s=10).exit_code == 0
-    assert content(box, "file") == b"other\n"
+    assert large_box.run(python(program), timeout_s=10).exit_code == 0
+    assert content(large_box, "file") == b"other\n"
 
 
-def test_a_write_through_a_name_that_is_gone_is_saved(box: Sandbox) -> None:
-    box.run("mkdir a b; echo first > a/file", timeout_s=10)
-    settle(box)
-    box.run("ln a/file b/x; exec 3>>b/x; rm b/x; echo new > b/x", timeout_s=10)
-    settle(box)
-    box.run("echo second >&3", timeout_s=10)
-    assert content(box, "a/file") == b"first\nsecond\n"
-    box.run("ln a/file b/y; echo third >> b/y; rm b/y", timeout_s=10)
-    assert content(box, "a/file") == b"first\nsecond\nthird\n"
+def test_a_write_through_a_name_that_is_gone_is_saved(large_box: Sandbox) -> None:
+    large_box.run("mkdir a b; echo first > a/file", timeout_s=10)
+    settle(large_box)
+    large_box.run("ln a/file b/x; exec 3>>b/x; rm b/x; echo new > b/x", timeout_s=10)
+    settle(large_box)
+    large_box.run("echo second >&3", timeout_s=10)
+    assert content(large_box, "a/file") == b"first\nsecond\n"
+    large_box.run("ln a/file b/y; echo third >> b/y; rm b/y", timeout_s=10)
+    assert content(large_box, "a/file") == b"first\nsecond\nthird\n"
 
 
-def test_a_write_to_a_file_that_waits_in_a_socket_is_saved(box: Sandbox) -> None:
-    box.run("echo first > file", timeout_s=10)
-    box.run(f"{python(KEEPS_A_FILE_IN_A_SOCKET)} & cd; until [ -e sent ]; do :; done", timeout_s=10)
-    settle(box)
-    box.run("rm sent; touch go; until [ -e sent ]; do sleep 0.01; done", timeout_s=10)
-    assert content(box, "file") == b"other\n"
+def test_a_write_to_a_file_that_waits_in_a_socket_is_saved(large_box: Sandbox) -> None:
+    large_box.run("echo first > file", timeout_s=10)
+    large_box.run(
+        f"{python(KEEPS_A_FILE_IN_A_SOCKET)} & cd; until [ -e sent ]; do :; done", timeout_s=10
+    )
+    settle(large_box)
+    large_box.run("rm sent; touch go; until [ -e sent ]; do sleep 0.01; done", timeout_s=10)
+    assert content(large_box, "file") == b"other\n"
 
 
-def test_a_process_whose_first_thread_has_ended_does_not_outlive_a_load(box: Sandbox) -> None:
-    box.run(f"{python(LEAVES_A_THREAD)} & until [ -e alive ]; do sleep 0.01; done", timeout_s=10)
+def test_a_process_whose_first_thread_has_ended_does_not_outlive_a_load(large_box: Sandbox) -> None:
+    large_box.run(
+        f"{python(LEAVES_A_THREAD)} & until [ -e alive ]; do sleep 0.01; done", timeout_s=10
+    )
     time.sleep(0.05)
-    box.load(EMPTY)
-    box.run("kill -CONT -1; sleep 0.1", timeout_s=10)
-    assert box.save().files == ()
+    large_box.load(EMPTY)
+    large_box.run("kill -CONT -1; sleep 0.1", timeout_s=10)
+    assert large_box.save().files == ()

@@ -1,5 +1,6 @@
 import shutil
 import tempfile
+import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -29,6 +30,33 @@ def test_a_hidden_folder_cannot_be_read_or_written(
         assert box.run_tests(["test_a.py"], timeout_s=30).outcomes == {
             "test_a.py::test_a": "passed"
         }
+
+
+def test_no_copy_of_a_hidden_package_is_shown(make_embedded_box: MakeBox) -> None:
+    copies = layout.find_copies((str(Path(pytest.__file__).parents[1]),), ("hypothesis",))
+    assert str(Path(pytest.__file__).parents[1] / "hypothesis") in copies
+    with make_embedded_box(hidden_packages=("hypothesis", "pluggy")) as box:
+        for copy in copies:
+            shown = box.run(f"find {copy} -type f -size +0 -exec head -c 9 {{}} +", timeout_s=20)
+            assert "import" not in shown.output
+        assert box.run("python -c 'import pluggy'", timeout_s=20).output == ""
+        assert box.run("python -c 'from hypothesis import given'", timeout_s=20).exit_code == 1
+
+
+def test_copies_are_found_where_packages_bring_them_along(tmp_path: Path) -> None:
+    site = tmp_path / "lib" / "python3.11" / "site-packages"
+    places = [
+        site / "some",
+        site / "setuptools" / "_vendor" / "some",
+        tmp_path / "third_party/some",
+    ]
+    for place in (*places, site / "other" / "some", tmp_path / "lib" / "some"):
+        place.mkdir(parents=True)
+    (site / "some.py").touch()
+    with zipfile.ZipFile(tmp_path / "a.whl", "w") as wheel:
+        wheel.writestr("setuptools/_vendor/some/__init__.py", "")
+    expected = {*map(str, places), f"{site}/some.py", f"{tmp_path}/a.whl"}
+    assert set(layout.find_copies((str(tmp_path),), ("some", "pytest"))) == expected
 
 
 @pytest.fixture

@@ -24,9 +24,9 @@ FOLDERS = st.sampled_from(("", "d", "e", "d/f"))
 RENAME_EXCHANGE = 2
 
 
-def of_this_process(folder: str) -> Callable[[], Held | None]:
+def of_this_process(folder: str) -> Callable[[bool], Held | None]:
     device = Path(folder).stat().st_dev
-    return lambda: held_inodes(lambda: {os.getpid()}, (), device)
+    return lambda _: held_inodes(lambda: {os.getpid()}, set(), device)
 
 
 class WatchedTree(RuleBasedStateMachine):
@@ -44,7 +44,7 @@ class WatchedTree(RuleBasedStateMachine):
         self.open: list[int] = []
         self.maps: list[mmap.mmap] = []
         self.number = 0
-        self.scanner = Scanner(self.root, of_this_process(self.root), MANY_BYTES, Watch())
+        self.scanner = Scanner(self.root, of_this_process(self.root), MANY_BYTES, Watch(), 0)
         self.scan()
 
     def teardown(self) -> None:

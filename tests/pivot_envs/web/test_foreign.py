@@ -1,7 +1,9 @@
 import http.client
 import os
 import signal
+import socket
 import sys
+import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -100,7 +102,7 @@ def test_files_that_are_not_of_the_snapshot_are_gone_after_a_restore(make_env: M
     env.reset(options={"task_id": "sign#7"})
     snapshot, digest = env.snapshot(), env.effect().state_digest
     state, blobs = env.suite.save()
-    folder = env.suite._folder_of_state()
+    folder = env.suite.folder
     (folder / "more.txt").write_text("more")
     (folder / "server.log").write_text("no state")
     assert env.effect().state_digest != digest
@@ -123,13 +125,14 @@ def test_a_killed_program_costs_one_truncated_episode(make_env: Make, call: Call
 
 
 def test_a_closed_site_leaves_nothing_behind() -> None:
-    own = psutil.Process()
-    before = (len(own.children()), own.num_fds(), own.num_threads())
     site = Guestbook()
-    site.begin("sign", 1)
-    folder, pid = site._folder_of_state(), site.pid
+    start = site.begin("sign", 1)
+    folder, pid = site.folder, site.pid
+    assert "forwarder" in [thread.name for thread in threading.enumerate()]
     site.close()
     site.close()
     assert not folder.exists()
     assert not psutil.pid_exists(pid)
-    assert (len(own.children()), own.num_fds(), own.num_threads()) == before
+    assert "forwarder" not in [thread.name for thread in threading.enumerate()]
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(start.server)

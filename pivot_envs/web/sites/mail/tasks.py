@@ -12,9 +12,6 @@ from pivot_envs.web.sites.script import Choose, Click, Fill, Finish, Step, Tick
 from pivot_envs.web.sites.task import Outcome, SiteTask, Template
 from pivot_envs.web.sites.wording import day
 
-# Reading is no change that anybody minds.
-_SEEN = frozenset({"is_read"})
-
 _SENTENCES = (
     "Yes, that suits me well.",
     "Sorry, I cannot make it that day.",
@@ -93,10 +90,7 @@ def sort(world: sqlite3.Connection, draw: Draw) -> SiteTask:
         singly += [Click("Move")]
     return SiteTask(
         goal,
-        lambda outcome: (
-            outcome.is_only("message", edits=edits, ignore=_SEEN)
-            and outcome.touches_only("message")
-        ),
+        lambda outcome: outcome.is_only("message", edits=edits) and outcome.touches_only("message"),
         ((*search, *ticks, *move, Finish()), (*singly, Finish())),
         USER_ID,
     )
@@ -161,11 +155,7 @@ def look_up(world: sqlite3.Connection, draw: Draw) -> SiteTask:
     widely = (Click("Search"), Fill("Search", booking["sender_name"]), Tick("Also in the text"))
     return SiteTask(
         f"{goal} {login}",
-        lambda outcome: (
-            outcome.answers(found[1])
-            and outcome.is_only("message", ignore=_SEEN)
-            and outcome.touches_only("message")
-        ),
+        lambda outcome: outcome.answers(found[1]) and outcome.touches_only(),
         (
             (*signed_in, *search, Click(booking["subject"]), Finish(found[1])),
             (*signed_in, *widely, Click("Apply filters"), Click(booking["subject"]),
@@ -242,7 +232,7 @@ def _sends(outcome: Outcome, expected: Mapping[str, Any]) -> bool:
     """Tell whether one message was sent, as expected, and nothing else done but reading."""
     sent = outcome.added("message")
     return (
-        outcome.is_only("message", added=1, ignore=_SEEN)
+        outcome.is_only("message", added=1)
         and sent[0]["folder_id"] == SENT
         and expected.items() <= sent[0].items()
     )

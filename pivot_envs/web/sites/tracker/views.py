@@ -250,14 +250,8 @@ def add_comment(key: str, number: int) -> Any:
     if not body:
         notify("Not saved: the comment is empty.")
         return back_to("tracker.ticket", key=key, number=number)
-    insert(
-        database(),
-        "comment",
-        ticket_id=item["id"],
-        author_id=user_id(),
-        body=body,
-        created_at=now(),
-    )
+    columns = {"ticket_id": item["id"], "author_id": user_id(), "body": body, "created_at": now()}
+    insert(database(), "comment", **columns)
     if "close" in request.form:
         _require_developer(item["project_id"])
         _set(item, status="closed", resolution=item["resolution"] or "fixed")

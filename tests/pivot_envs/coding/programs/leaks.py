@@ -76,15 +76,19 @@ def main():
     for path in (sys.argv[1], __file__):
         os.remove(path)
     lines = {line.encode(): line for line in orders["lines"]}
-    # One test for all lines is quicker than one for each.
-    probes = {line[:24] for line in lines}
     found, looked_at = set(), 0
     for name, content in contents(orders["roots"], orders["skipped"]):
         looked_at += 1
-        if any(probe in content for probe in probes):
-            found |= {(name, text) for line, text in lines.items() if line in content}
+        found |= {(name, lines[line]) for line in held(content, lines.keys())}
     copies = list(copies_of(set(orders["packages"])))
     print(json.dumps({"found": sorted(found), "copies": copies, "looked_at": looked_at}))
+
+
+def held(content, lines):
+    """Return the lines that stand in a content; if there are many, only as whole lines."""
+    if len(lines) > 50:
+        return lines & set(map(bytes.strip, content.split(b"\n")))
+    return {line for line in lines if line in content}
 
 
 def contents(roots, skipped):

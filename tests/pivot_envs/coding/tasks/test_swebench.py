@@ -1,3 +1,4 @@
+import contextlib
 import json
 import re
 import shutil
@@ -20,6 +21,7 @@ from pivot_envs.coding.taskset import TaskWarning
 from pivot_envs.errors import SandboxUnavailableError, SourceError, TaskError
 from pivot_envs.sandbox.base import Sandbox
 from pivot_envs.sandbox.embedded import EmbeddedSandbox
+from pivot_envs.sandbox.engine import connect
 
 TEST_PATCH = """\
 diff --git a/tests/test_tiny.py b/tests/test_tiny.py
@@ -92,6 +94,11 @@ def test_a_row_becomes_a_task(rows: Path, instance: Instance) -> None:
     assert any(entry.path.startswith(".git/objects/pack/") for entry in state.files)
 
 
+def test_a_file_without_its_kind_is_refused_with_what_to_say(rows: Path) -> None:
+    with pytest.raises(TaskError, match=f"holds SWE-bench rows: name it with .*swebench:{rows}"):
+        open_source(str(rows)).load()
+
+
 def test_the_folder_of_repositories_can_be_named(rows: Path, clone: Path, tmp_path: Path) -> None:
     moved = shutil.copy(rows, tmp_path / "elsewhere.jsonl")
     source = SweBench(f"{moved}:{clone.parent}")
@@ -161,6 +168,46 @@ def test_git_in_the_box_knows_the_history_and_no_more(env: CodingEnv) -> None:
     env.step(EDIT)
     diff = env.step(ToolCall("bash", {"command": "git diff --stat"}).as_text())
     assert "tiny.py | 2 +-" in diff[0]
+
+
+@pytest.mark.docker
+def test_an_episode_uses_the_instances_own_image(rows: Path, docker_image: str) -> None:
+    name = "sweb.eval.x86_64.owner__tiny-1"
+    with contextlib.closing(connect()) as engine:
+        engine.tag(docker_image, name, "latest")
+        try:
+            env = gym.make("pivot/Coding-v0", tasks=f"swebench:{rows}", sandbox="docker")
+            coding = env.unwrapped
+            assert isinstance(coding, CodingEnv)
+            assert coding._tasks["owner__tiny-1"].environment.image == f"{name}:latest"
+            env.reset(seed=0)
+            (container,) = [
+                each
+                for each in engine.containers(filters={"ancestor": name})
+                if each["Image"].startswith(name)
+            ]
+            command = "ls -A /testbed | wc -l; echo $PATH"
+            shown = env.step(ToolCall("bash", {"command": command}).as_text())[0].split("\n")
+            env.step(EDIT)
+            _, reward, _, _, _ = env.step(SUBMIT)
+            env.close()
+        finally:
+            engine.remove_image(f"{name}:latest")
+    assert container["State"] == "running"
+    assert shown[0] == "0"
+    assert shown[1].startswith("/opt/miniconda3/envs/testbed/bin:")
+    assert reward == 1.0
+
+
+@pytest.mark.docker
+@pytest.mark.usefixtures("docker_image")
+def test_an_absent_image_is_named(rows: Path, instance: Instance) -> None:
+    image = "swesmith.x86_64.owner_1776_tiny.0123"
+    write_instances(rows, [replace(instance, image=image)])
+    env = gym.make("pivot/Coding-v0", tasks=f"swebench:{rows}", sandbox="docker")
+    with pytest.raises(SandboxUnavailableError, match=f"no image '{image}'; .* docker pull"):
+        env.reset(seed=0)
+    env.close()
 
 
 def test_what_is_not_there_is_named_and_the_rest_loads(rows: Path, instance: Instance) -> None:

@@ -223,6 +223,15 @@ def test_a_new_number_for_another_contact_is_worth_0(perform: Perform) -> None:
     )
 
 
+def test_looking_around_costs_nothing(perform: Perform) -> None:
+    unread = value(
+        open_database(make_instance("mail.contact", 1).content),
+        "SELECT id FROM message WHERE is_read = 0",
+    )
+    look = [Visit(f"/message/{unread}"), Click("Mark as unread"), Visit(f"/message/{unread}")]
+    assert perform("mail.contact#1", [*look, *solution("mail.contact#1"), Finish()]) == 1.0
+
+
 def test_a_draft_sent_without_its_subject_is_worth_0(perform: Perform) -> None:
     steps = changed(solution("mail.draft#1"), "Subject", None)
     assert perform("mail.draft#1", [*steps, Finish()]) == 0.0

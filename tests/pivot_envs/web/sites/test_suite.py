@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from contextlib import closing
@@ -64,6 +65,7 @@ def test_a_task_is_the_same_in_another_process() -> None:
     assert runs[0] == runs[1]
 
 
+@pytest.mark.timeout(300)
 def test_the_contracts_are_kept(browser: None) -> None:
     with closing(make_sites()) as env:
         check_env(env.unwrapped)
@@ -148,6 +150,31 @@ def test_a_server_that_died_before_the_answer_is_no_wrong_answer(
     assert "site server" in info["infra_error"]
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_a_server_killed_at_any_moment_costs_at_most_one_episode(
+    sites_env: WebEnv, call: Call
+) -> None:
+    failures = 0
+    for attempt in range(6):
+        sites_env.reset(options={"task_id": f"shop.buy#{attempt}"})
+        process = sites_env.suite.process
+        killer = threading.Timer(0.02 * attempt, os.kill, (process.pid, signal.SIGKILL))
+        killer.start()
+        for path in ("products", "products/3", "products?q=lamp", "cart") * 5:
+            _, reward, terminated, truncated, info = sites_env.step(
+                call("goto", url=f"http://shop.test/{path}")
+            )
+            assert (reward, terminated) == (0.0, False)
+            assert truncated == (info["infra_error"] is not None)
+            if truncated:
+                failures += 1
+                break
+        killer.join()
+    assert failures == 6
+    assert play(sites_env, "shop.total#1", SitesExpert())[0] == 1.0
+
+
 def test_other_hosts_are_not_served(sites_env: WebEnv, call: Call) -> None:
     sites_env.reset(options={"task_id": "shop.total#1"})
     for url in ("http://mail.test/", "http://example.com/", "http://127.0.0.1/"):
@@ -172,16 +199,26 @@ def test_a_server_ends_with_its_owner() -> None:
 
 
 def test_servers_leave_no_process_and_no_descriptor_behind() -> None:
-    content = make_instance("mail.draft", 0).content
-    own = psutil.Process()
-    before = (len(own.children()), own.num_fds())
-    for _ in range(3):
-        process = SiteProcess()
-        process.load("mail", content)
-        assert process.save() == content
-        process.close()
-        process.close()
-    assert (len(own.children()), own.num_fds()) == before
+    # In a process of its own: the browser of other tests has processes that come and go.
+    program = """
+import psutil
+from pivot_envs.web.sites.process import SiteProcess
+from pivot_envs.web.sites.suite import make_instance
+content = make_instance("mail.draft", 0).content
+own = psutil.Process()
+before = (len(own.children()), own.num_fds())
+for _ in range(3):
+    process = SiteProcess()
+    process.load("mail", content)
+    assert process.save() == content
+    process.close()
+    process.close()
+process = SiteProcess()
+process.load("mail", content)
+del process
+assert (len(own.children()), own.num_fds()) == before
+"""
+    subprocess.run([sys.executable, "-c", program], check=True)
 
 
 def test_a_server_that_was_killed_says_so_and_starts_again() -> None:
