@@ -31,7 +31,7 @@ _NO_NAMES = frozenset(_WORDS.split())
 _SENT_BY = (
     r"(?:from|by|that) {}\b",
     r"{}(?:'s|s) (?!inbox)",
-    r"{} (?:sent|wrote|email|mail)",
+    r"{} (?:sent|wrote|email|mail|wants (?:his|her))",
 )
 _UNWANTED = re.compile(r"delet|remove|trash|rid of|throw|don't want|out of my inbox|bin\b", re.I)
 
@@ -100,7 +100,7 @@ def use_post(scene: Scene) -> ToolCall:
     user, name = scene.said(r'user (@\w+), click on the "(.*)" button')
     if name in _POST_BUTTONS:
         return click(_of_posts(scene, user, _POST_BUTTONS[name])[0])
-    shown = scene.screen.all("li", where=lambda item: item.name == name)
+    shown = scene.screen.all("li", where=lambda item: item.name in (name, f"{name} {user}"))
     if shown:
         return click(shown[0])
     return click(_of_posts(scene, user, ".more")[0])

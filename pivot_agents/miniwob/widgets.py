@@ -162,12 +162,12 @@ def scroll_text(scene: Scene) -> ToolCall:
 
 
 def sign(scene: Scene) -> ToolCall:
-    """Read to the end of an agreement and sign it, or cancel."""
-    if "cancel" in scene.goal:
+    """Read to the end of an agreement, enter a name, and agree or cancel."""
+    if not scene.quoted:
         return use(scene, scene.screen.named("Cancel"))
     text, name = scene.screen.all("textbox")
-    button = scene.screen.named("Agree")
-    if "disabled" in button.states:
+    button = scene.screen.named(scene.quoted[-1], "button")
+    if "disabled" in name.states:
         length = scene.choose("length", (500, 1000, 2000))
         return ToolCall("scroll", {"ref": text.ref, "dy": length})
     return fill_in(scene, [(name, scene.quoted[0])], button)
