@@ -52,6 +52,14 @@ class Comparison:
         """The same by processor time."""
         return statistics.median(self.other.cpu_s) / statistics.median(self.ours.cpu_s)
 
+    @property
+    def summary(self) -> str:
+        """The ratios in one line."""
+        return (
+            f"{self.name}: {self.ours.name} is {self.wall_ratio:.1f} times as fast as "
+            f"{self.other.name} ({self.cpu_ratio:.1f} by processor time)"
+        )
+
     def as_dict(self) -> dict[str, Any]:
         """Return it as JSON-able data."""
         return {

@@ -9,7 +9,7 @@ import json
 import os
 import statistics
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -156,17 +156,20 @@ def main(arguments: Arguments) -> None:
         SystemExit: The model cannot be loaded, or TRL is not installed.
     """
     torch.set_num_threads(arguments.threads)
-    steps = arguments.steps
+    steps, comparisons = arguments.steps, list[Comparison]()
     try:
         policy = LLMPolicy.load(arguments.model, max_new_tokens=COMPLETION_TOKENS)
         policy.model.requires_grad_(False)
         texts = draw_prompts(policy, arguments.pivots, arguments.prompt_tokens)
         ids = [_ids(policy, text) for text in texts]
-        comparisons = [
-            measure_generation(policy, ids, arguments.turns, steps),
-            measure_packing(policy, ids, arguments.samples, steps),
-            measure_step(policy, texts, arguments.samples, steps),
-        ]
+        measures: tuple[Callable[[], Comparison], ...] = (
+            lambda: measure_generation(policy, ids, arguments.turns, steps),
+            lambda: measure_packing(policy, ids, arguments.samples, steps),
+            lambda: measure_step(policy, texts, arguments.samples, steps),
+        )
+        for measure in measures:
+            comparisons.append(measure())
+            print(comparisons[-1].summary, flush=True)
     except PivotError as error:
         raise SystemExit(f"error: {error}") from error
     except ModuleNotFoundError as error:
