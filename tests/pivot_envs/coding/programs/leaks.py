@@ -51,7 +51,7 @@ def pieces(path):
             found = []
             strings(marshal.loads(content[16:]), found)
             yield path, "\n".join(found).encode("utf-8", "surrogatepass")
-        except (ValueError, EOFError, TypeError):
+        except (ValueError, EOFError, TypeError, SystemError):  # Of another Python version.
             return
     elif "/.git/objects/" in path and not path.endswith((".pack", ".idx")):
         try:
@@ -105,14 +105,16 @@ def contents(roots, skipped):
 
 
 def copies_of(packages):
-    """Yield where folders of the packages' names lie that are not empty."""
-    for place, inner, _ in os.walk("/"):
+    """Yield where folders of the packages' names lie that hold code."""
+    for place, inner, files in os.walk("/"):
         inner[:] = [name for name in inner if f"{place.rstrip('/')}/{name}" not in SKIPPED]
+        if "__init__.py" in files and "vendor" not in place:
+            continue  # A part of another package may have any name.
         for name in inner:
             if name in packages and not place.startswith("/workspace"):
                 path = f"{place}/{name}"
                 try:
-                    if os.listdir(path):
+                    if any(each.endswith((".py", ".pyi", ".pyc")) for each in os.listdir(path)):
                         yield path
                 except OSError:
                     continue
