@@ -18,7 +18,7 @@ from rich.console import Console
 import pivot_envs  # noqa: F401  registers the environments
 from benchmarks.arm_options import MAIN_ARMS, check_arms
 from benchmarks.arms import Arm, train
-from benchmarks.domains import Domain, DomainName, find_domain
+from benchmarks.domains import BASE_MODELS, Domain, DomainName, find_domain
 from benchmarks.evaluations import Evaluator, Measurements
 from benchmarks.plots import draw_bars, draw_curves
 from benchmarks.protocol import PRESETS, Protocol
@@ -46,8 +46,9 @@ class Arguments:
     """``coding``: bugs in real packages. ``web``: MiniWoB++ in a browser; needs the extra web."""
     other: DomainName | None = None
     """Also measure, on this domain, what is forgotten."""
-    model: str = "benchmarks/models/base"
-    """Folder or hub id of a causal language model with a chat template."""
+    model: str | None = None
+    """Folder or hub id of a causal language model with a chat template; the domain's shipped one by
+    default."""
     out: Path | None = None
     """Run directory; ``runs/compare-<preset>`` by default, with the domain if it is not coding. An
     unfinished run in it goes on."""
@@ -212,7 +213,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         compare(
             protocol,
-            model=given.model,
+            model=given.model or BASE_MODELS[given.domain],
             out=out,
             console=console,
             domain=find_domain(given.domain, given.tasks),

@@ -13,6 +13,12 @@ from pivot_envs import ToolSpec
 
 DomainName = Literal["coding", "web"]
 
+BASE_MODELS: Mapping[DomainName, str] = {
+    "coding": "benchmarks/models/base",
+    "web": "benchmarks/models/web",
+}
+"""The shipped model that the arms start from, by domain."""
+
 
 class Domain(Protocol):
     """One kind of environment and its tasks."""

@@ -19,7 +19,7 @@ from rich.console import Console
 import pivot_envs  # noqa: F401  registers the environments
 from benchmarks.arm_options import ARMS, MAIN_ARMS, check_arms
 from benchmarks.arms import Arm, train
-from benchmarks.domains import DomainName, find_domain
+from benchmarks.domains import BASE_MODELS, DomainName, find_domain
 from benchmarks.evaluations import Evaluator
 from benchmarks.protocol import PRESETS, Protocol
 from benchmarks.run_directory import RunDirectory
@@ -42,8 +42,9 @@ class Arguments:
     """Whose turn budget and tasks are used."""
     domain: DomainName = "coding"
     """What is tuned on."""
-    model: str = "benchmarks/models/base"
-    """Folder or hub id of a causal language model with a chat template."""
+    model: str | None = None
+    """Folder or hub id of a causal language model with a chat template; the domain's shipped one by
+    default."""
     arms: tuple[str, ...] = MAIN_ARMS
     """Which arms to tune."""
     out: Path = Path("runs/tuning")
@@ -119,10 +120,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         check_arms(given.arms)
         domain = find_domain(given.domain)
-        base = LLMPolicy.load(given.model, max_new_tokens=protocol.max_new_tokens)
+        model = given.model or BASE_MODELS[given.domain]
+        base = LLMPolicy.load(model, max_new_tokens=protocol.max_new_tokens)
         base.model.requires_grad_(False)
         run = RunDirectory(given.out)
-        run.claim({"preset": given.preset, "domain": given.domain, "model": given.model})
+        run.claim({"preset": given.preset, "domain": given.domain, "model": model})
         with progress_bars(console) as progress:
             study = Study(protocol, domain, domain.draw(protocol), base, run, progress)
             log = tune(study, given.arms)
