@@ -2,6 +2,7 @@
 
 import os
 import threading
+from concurrent.futures import Future
 from contextlib import suppress
 from typing import Any
 
@@ -30,7 +31,7 @@ class RayHost:
         """
         with _starting:
             if not ray.is_initialized():
-                ray.init(include_dashboard=False, log_to_driver=False)
+                _start_ray()
         actor = ray.remote(max_restarts=0, scheduling_strategy="SPREAD")(_Held)
         self._actor = actor.remote(make_env)
         self._ask(self._actor.pid.remote())
@@ -63,6 +64,23 @@ class RayHost:
         except RayActorError as error:
             reason = str(error).strip().partition("\n")[0]
             raise WorkerError(f"the Ray actor of an environment is gone: {reason}") from error
+
+
+def _start_ray() -> None:
+    """Start Ray from a thread that stays: its processes end with the thread that started them."""
+    started: Future[None] = Future()
+
+    def start_and_stay() -> None:
+        try:
+            ray.init(include_dashboard=False, log_to_driver=False)
+        except BaseException as error:
+            started.set_exception(error)
+            return
+        started.set_result(None)
+        threading.Event().wait()
+
+    threading.Thread(target=start_and_stay, name="ray-start", daemon=True).start()
+    started.result()
 
 
 class _Held(LocalHost):
