@@ -10,7 +10,7 @@ import gymnasium as gym
 import pytest
 
 import pivot_envs  # noqa: F401
-from pivot_envs.errors import SandboxUnavailableError, SourceError
+from pivot_envs.errors import BrowserUnavailableError, SandboxUnavailableError, SourceError
 
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```python\n(.*?)^```$", README, flags=re.DOTALL | re.MULTILINE)
@@ -36,9 +36,9 @@ def run_doctest(code: str) -> None:
 QUICKSTART, AGENT, MODEL, TASKS, REWARD = range(5)
 
 
-def test_there_is_a_quickstart_four_things_to_plug_in_and_two_programs():
+def test_there_is_a_quickstart_four_things_to_plug_in_and_three_programs():
     assert len(DOCTESTS) == 5
-    assert len(PROGRAMS) == 2
+    assert len(PROGRAMS) == 3
 
 
 def test_the_quickstart_has_at_most_15_lines():
@@ -61,15 +61,26 @@ def test_an_own_agent_model_task_file_and_reward_run(number):
     run_doctest(DOCTESTS[number])
 
 
+@pytest.mark.web
+def test_the_program_with_a_web_page_runs():
+    names = {}
+    try:
+        exec(PROGRAMS[0], names)
+    except (BrowserUnavailableError, SourceError) as reason:
+        pytest.skip(f"pivot/Web-v0 cannot run here: {reason}")
+    assert "checked" in names["page"]
+    names["env"].close()
+
+
 def test_the_environment_of_docker_boxes_can_be_made():
     names = {}
-    exec(PROGRAMS[0], names)
+    exec(PROGRAMS[1], names)
     assert names["env"].unwrapped.max_turns > 0
     names["env"].close()
 
 
 def test_what_the_training_program_imports_exists():
-    for node in ast.walk(ast.parse(PROGRAMS[1])):
+    for node in ast.walk(ast.parse(PROGRAMS[2])):
         if isinstance(node, ast.ImportFrom):
             module = importlib.import_module(str(node.module))
             assert [name.name for name in node.names if not hasattr(module, name.name)] == []
