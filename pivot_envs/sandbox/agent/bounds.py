@@ -65,11 +65,7 @@ class Tally:
         self._entries += 1
         self._name_bytes += length + _encoded_length(target)
         self._bytes += size
-        # A path with so many folders is longer than twice their number.
-        if length > 2 * MAX_DEPTH and (path.count("/") > MAX_DEPTH or length > MAX_PATH_BYTES):
-            raise BoundsError(
-                f"{path[:40]}... lies deeper than {MAX_DEPTH} folders, or is too long"
-            )
+        check_depth(path, length)
         if self._entries > MAX_ENTRIES or self._name_bytes > MAX_NAME_BYTES:
             raise BoundsError(
                 f"there are more than {MAX_ENTRIES} files, or their names are too long"
@@ -82,6 +78,18 @@ class Tally:
         self._entries -= 1
         self._name_bytes -= _encoded_length(path) + _encoded_length(target)
         self._bytes -= size
+
+
+def check_depth(path: str, length: int | None = None) -> None:
+    """Refuse a path of too many folders; ``length`` is its length in bytes, if it is known.
+
+    Raises:
+        BoundsError: It is too deep, or too long.
+    """
+    length = _encoded_length(path) if length is None else length
+    # A path with so many folders is longer than twice their number.
+    if length > 2 * MAX_DEPTH and (path.count("/") > MAX_DEPTH or length > MAX_PATH_BYTES):
+        raise BoundsError(f"{path[:40]}... lies deeper than {MAX_DEPTH} folders, or is too long")
 
 
 def _encoded_length(name: str) -> int:

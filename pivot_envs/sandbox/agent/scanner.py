@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Collection
 
 from .blobs import BlobStore
-from .bounds import BoundsError, Entry
+from .bounds import BoundsError, Entry, check_depth
 from .holders import Held
 from .listing import Known, Listing, is_folder, parent, stamp_of
 from .watch import Watch
@@ -261,6 +261,7 @@ class Scanner:
         return True
 
     def _look_at_folder(self, above: int, name: str, folder: str) -> None:
+        check_depth(folder)
         descriptor = os.open(name, DIRECTORY, dir_fd=above)
         try:
             self._look_at(descriptor, folder)
