@@ -1,5 +1,6 @@
 """EnvPool, a number of environments that are reset and stepped side by side."""
 
+import importlib.util
 import logging
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -128,6 +129,8 @@ def _host_maker(make_env: MakeEnv, backend: Backend) -> Callable[[], EnvHost]:
 
         return lambda: ProcessHost(make_env)
     if backend == "ray":
+        if importlib.util.find_spec("ray") is None:
+            raise ModuleNotFoundError("backend='ray' needs Ray: pip install 'pivotrl-envs[ray]'")
         from pivot_agents.ray_actor import RayHost
 
         return lambda: RayHost(make_env)

@@ -6,9 +6,6 @@ from concurrent.futures import Future
 from contextlib import suppress
 from typing import Any
 
-import ray
-from ray.exceptions import RayActorError
-
 from pivot_agents.env_host import LocalHost, MakeEnv, Outcome, Start
 from pivot_envs.errors import WorkerError
 
@@ -29,6 +26,8 @@ class RayHost:
         Raises:
             WorkerError: The actor ended at once.
         """
+        import ray
+
         with _starting:
             if not ray.is_initialized():
                 _start_ray()
@@ -54,11 +53,16 @@ class RayHost:
 
     def close(self) -> None:
         """Close the environment and end the actor."""
+        import ray
+
         with suppress(WorkerError):
             self._ask(self._actor.close.remote())
         ray.kill(self._actor)
 
     def _ask(self, reference: Any) -> Any:
+        import ray
+        from ray.exceptions import RayActorError
+
         try:
             return ray.get(reference)
         except RayActorError as error:
@@ -68,6 +72,8 @@ class RayHost:
 
 def _start_ray() -> None:
     """Start Ray from a thread that stays: its processes end with the thread that started them."""
+    import ray
+
     started: Future[None] = Future()
 
     def start_and_stay() -> None:

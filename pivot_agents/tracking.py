@@ -4,13 +4,14 @@ import dataclasses
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from typing import Any, Protocol
-
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from typing import TYPE_CHECKING, Any, Protocol
 
 from pivot_agents.trainers.adapter_trainer import AdapterTrainer
 from pivot_agents.trainers.metrics import StepMetrics
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.progress import Progress
 
 
 class MetricsWriter(Protocol):
@@ -89,7 +90,7 @@ def track(
     trainer: AdapterTrainer,
     writers: Sequence[MetricsWriter] = (),
     *,
-    console: Console | None = None,
+    console: "Console | None" = None,
     label: str = "training",
 ) -> Iterator[StepMetrics]:
     """Train to the end of the budget under a progress bar; yields each step's metrics.
@@ -103,6 +104,8 @@ def track(
         console: Where the bar is shown; standard error by default.
         label: What stands before the bar.
     """
+    from rich.console import Console
+
     speaks = trainer.processes.rank == 0
     bar = _bar(console or Console(stderr=True), disable=not speaks)
     with ExitStack() as stack:
@@ -132,7 +135,16 @@ def said(step: int, values: Mapping[str, float]) -> str:
     return " · ".join([f"step {step}", *parts])
 
 
-def _bar(console: Console, *, disable: bool) -> Progress:
+def _bar(console: "Console", *, disable: bool) -> "Progress":
+    # Importing rich draws from the global random generator.
+    from rich.progress import (
+        BarColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(bar_width=20),
