@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Sequence
+from itertools import cycle
 
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -17,7 +18,8 @@ _MORE_COLOURS = [
     *("#3a86ff", "#bc6c25", "#5e548e", "#9a031e", "#0081a7"),
 ]
 """Of the other arms, in the order of ``ARMS``."""
-_BASELINES = {"random edit": "--", "base, listing withheld": ":", "nothing": "-."}
+_BASELINES = ("-.", "--", ":")
+"""Line styles, in the order of the table."""
 
 
 def draw_curves(results: Results) -> bytes:
@@ -88,11 +90,10 @@ def draw_bars(results: Results) -> bytes:
     for place, (tasks, title) in zip(axes, titles.items(), strict=True):
         for index, row in enumerate(models):
             _draw_row(place, index, row, tasks)
-        for row in results.rows:
-            if row.kind == "baseline":
-                mean = row.scores[f"{tasks} T=1"].mean
-                style = _BASELINES.get(row.name, "-")
-                place.axhline(mean, color="#555555", linestyle=style, linewidth=1, label=row.name)
+        baselines = [row for row in results.rows if row.kind == "baseline"]
+        for row, style in zip(baselines, cycle(_BASELINES), strict=False):
+            mean = row.scores[f"{tasks} T=1"].mean
+            place.axhline(mean, color="#555555", linestyle=style, linewidth=1, label=row.name)
         crowded = len(models) > 5
         place.set_xticks(
             range(len(models)),

@@ -59,7 +59,7 @@
 
   // Requests that the page has in flight, so that a turn can wait for their answers.
   pivot.pending = 0;
-  const leave = () => void pivot.pending--;
+  const leave = () => void (pivot.pending = Math.max(0, pivot.pending - 1));
   const nativeFetch = window.fetch;
   window.fetch = function (...args) {
     pivot.pending++;
@@ -67,6 +67,17 @@
     reply.then(leave, leave);
     return reply;
   };
+  // An answer is there when its head is; its body comes later.
+  for (const name of ['arrayBuffer', 'blob', 'bytes', 'formData', 'json', 'text']) {
+    const nativeRead = Response.prototype[name];
+    if (!nativeRead) continue;
+    Response.prototype[name] = function (...args) {
+      pivot.pending++;
+      const body = nativeRead.apply(this, args);
+      body.then(leave, leave);
+      return body;
+    };
+  }
   const nativeSend = XMLHttpRequest.prototype.send;
   XMLHttpRequest.prototype.send = function (...args) {
     pivot.pending++;
