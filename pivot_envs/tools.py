@@ -96,3 +96,22 @@ def _check_arguments(spec: ToolSpec, arguments: Mapping[str, Any]) -> None:
             )
         if "enum" in schema and value not in schema["enum"]:
             raise ActionError(f"{spec.name}: {name!r} must be one of {schema['enum']}")
+
+
+def object_schema(
+    properties: dict[str, tuple[str, str]], required: tuple[str, ...] = ()
+) -> dict[str, object]:
+    """Return a JSON Schema of a tool's arguments.
+
+    Args:
+        properties: Type and description by name; no others are allowed.
+        required: Names that must be given.
+    """
+    return {
+        "type": "object",
+        "properties": {
+            name: {"type": kind, "description": text} for name, (kind, text) in properties.items()
+        },
+        "required": list(required),
+        "additionalProperties": False,
+    }

@@ -1,33 +1,19 @@
 """The coding agent's four tools."""
 
-from pivot_envs.tools import ToolSpec
-
-
-def _schema(
-    properties: dict[str, tuple[str, str]], required: tuple[str, ...] = ()
-) -> dict[str, object]:
-    return {
-        "type": "object",
-        "properties": {
-            name: {"type": kind, "description": text} for name, (kind, text) in properties.items()
-        },
-        "required": list(required),
-        "additionalProperties": False,
-    }
-
+from pivot_envs.tools import ToolSpec, object_schema
 
 BASH = ToolSpec(
     "bash",
     "Run a command in a persistent shell in the working tree. Without a command, run the tests "
     "that the issue is about.",
-    _schema({"command": ("string", "A bash command.")}),
+    object_schema({"command": ("string", "A bash command.")}),
 )
 VIEW = ToolSpec(
     "view",
     "Show source lines with their numbers. Without arguments, show the function that the last "
     "traceback points to, or that the failing test calls; once more, the next function that the "
     "failing tests run and others hardly do. Long docstrings are folded.",
-    _schema(
+    object_schema(
         {
             "path": ("string", "A file, or one function as file.py::name or file.py::Class.name."),
             "start": ("integer", "First line to show, counted from 1."),
@@ -39,7 +25,7 @@ EDIT = ToolSpec(
     "edit",
     "Change a file. Either give line, old and new, to replace the one occurrence of old on that "
     "line; or give start, end and text, to replace those lines by text.",
-    _schema(
+    object_schema(
         {
             "path": ("string", "The file; by default the one viewed or edited last."),
             "line": ("integer", "Line that holds old, counted from 1."),
@@ -51,6 +37,6 @@ EDIT = ToolSpec(
         }
     ),
 )
-SUBMIT = ToolSpec("submit", "Hand in the repaired code; this ends the episode.", _schema({}))
+SUBMIT = ToolSpec("submit", "Hand in the repaired code; this ends the episode.", object_schema({}))
 
 TOOLS = (BASH, VIEW, EDIT, SUBMIT)

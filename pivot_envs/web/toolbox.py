@@ -4,31 +4,18 @@ from collections.abc import Iterable
 from typing import Any
 
 from pivot_envs.errors import ActionError
-from pivot_envs.tools import ToolCall, ToolSpec
+from pivot_envs.tools import ToolCall, ToolSpec, object_schema
 
 _REF = ("integer", "The number in brackets before the element in the newest observation.")
 _MOST_PIXELS = 100_000
 _INTEGERS = ("ref", "x", "y", "dx", "dy", "from_ref", "from_x", "from_y", "to_ref", "to_x", "to_y")
 
 
-def _schema(
-    properties: dict[str, tuple[str, str]], required: tuple[str, ...] = ()
-) -> dict[str, object]:
-    return {
-        "type": "object",
-        "properties": {
-            name: {"type": kind, "description": text} for name, (kind, text) in properties.items()
-        },
-        "required": list(required),
-        "additionalProperties": False,
-    }
-
-
 _SPECS = (
     ToolSpec(
         "click",
         "Click an element, in its middle or at x, y pixels from its top left corner.",
-        _schema(
+        object_schema(
             {"ref": _REF, "x": ("integer", "Pixels from the left."), "y": ("integer", "From top.")},
             ("ref",),
         ),
@@ -36,29 +23,31 @@ _SPECS = (
     ToolSpec(
         "fill",
         "Replace the text of a field.",
-        _schema({"ref": _REF, "text": ("string", "The new text.")}, ("ref", "text")),
+        object_schema({"ref": _REF, "text": ("string", "The new text.")}, ("ref", "text")),
     ),
     ToolSpec(
         "select",
         "Choose an option of a list by its text; where several can be chosen, add or remove it.",
-        _schema({"ref": _REF, "option": ("string", "The option's text.")}, ("ref", "option")),
+        object_schema({"ref": _REF, "option": ("string", "The option's text.")}, ("ref", "option")),
     ),
     ToolSpec(
         "press",
         "Press a key, in the element that has the focus.",
-        _schema({"key": ("string", "Enter, Tab, Escape, ArrowDown, a, Control+a, ...")}, ("key",)),
+        object_schema(
+            {"key": ("string", "Enter, Tab, Escape, ArrowDown, a, Control+a, ...")}, ("key",)
+        ),
     ),
     ToolSpec(
         "scroll",
         "Scroll the page, or the part of it that an element lies in.",
-        _schema(
+        object_schema(
             {"ref": _REF, "dy": ("integer", "Pixels; down if positive, up if negative.")}, ("dy",)
         ),
     ),
     ToolSpec(
         "drag",
         "Drag from one element to another, or by dx, dy pixels. On text, this selects it.",
-        _schema(
+        object_schema(
             {
                 "from_ref": _REF,
                 "to_ref": _REF,
@@ -72,14 +61,16 @@ _SPECS = (
             ("from_ref",),
         ),
     ),
-    ToolSpec("goto", "Open an address.", _schema({"url": ("string", "The address.")}, ("url",))),
-    ToolSpec("back", "Go back to the page before this one.", _schema({})),
+    ToolSpec(
+        "goto", "Open an address.", object_schema({"url": ("string", "The address.")}, ("url",))
+    ),
+    ToolSpec("back", "Go back to the page before this one.", object_schema({})),
     ToolSpec(
         "answer",
         "Answer the question; this ends the task.",
-        _schema({"text": ("string", "The answer.")}, ("text",)),
+        object_schema({"text": ("string", "The answer.")}, ("text",)),
     ),
-    ToolSpec("submit", "Say that the task is done; this ends it.", _schema({})),
+    ToolSpec("submit", "Say that the task is done; this ends it.", object_schema({})),
 )
 PAGE_TOOLS = ("click", "fill", "select", "press", "scroll", "drag")
 """Tools that every suite has; they act within the page."""
