@@ -261,13 +261,14 @@ def _measure(arguments: Arguments) -> dict[str, Any]:
     result: dict[str, Any] = {"medians_ms": rows, "ratios": ratios(rows), "throughput": []}
     for name, ratio in result["ratios"].items():
         print(f"BrowserGym without its sleeps / ours, {name}: {ratio:.1f}")
-    for processes, pages in ((1, 1), (1, 2), (1, 4), (2, 1), (2, 2)) if arguments.seconds else ():
-        counted = throughput(processes, pages, arguments.seconds)
-        result["throughput"].append(asdict(counted))
-        print(
-            f"{processes} processes of {pages} pages: {counted.steps_per_s:.0f} steps/s and "
-            f"{counted.resets_per_s:.0f} resets/s"
-        )
+    for ends in (False, True) if arguments.seconds else ():
+        for processes, pages in ((1, 1), (1, 2), (1, 4), (2, 1), (2, 2)):
+            counted = throughput(processes, pages, arguments.seconds, ends=ends)
+            result["throughput"].append(asdict(counted))
+            print(
+                f"{processes} processes of {pages} pages, {'short' if ends else 'long'} episodes: "
+                f"{counted.steps_per_s:.0f} steps/s and {counted.resets_per_s:.0f} resets/s"
+            )
     result["browser"] = shutil.which("chromium-headless-shell") or ""
     return result
 

@@ -36,14 +36,18 @@ _FLAGS = (
     "--disable-sync",
     "--disable-extensions",
     "--mute-audio",
-    "--disable-features=BackForwardCache,Translate,MediaRouter,OptimizationHints",
+    # The browser heeds the last list only, so that Playwright's is here again. A document of the same
+    # site need not have a frame, and so a process, of its own: RenderDocument costs a third of a reset.
+    "--disable-features=AvoidUnnecessaryBeforeUnloadCheckSync,DestroyProfileOnBrowserClose,"
+    "HttpsUpgrades,HttpsFirstBalancedModeAutoEnable,PaintHolding,ThirdPartyStoragePartitioning,"
+    "BackForwardCache,Translate,MediaRouter,OptimizationHints,RenderDocument",
     "--webrtc-ip-handling-policy=disable_non_proxied_udp",
     "--force-webrtc-ip-handling-policy",
     # No name is looked up anywhere: what may be reached goes through a proxy on the loopback.
     "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
 )
 _FRAME_FLAGS = ("--enable-begin-frame-control", "--run-all-compositor-stages-before-draw")
-_SCRIPTS = ("clock", "guard", "observation", "actions", "keys", "turn")
+_SCRIPTS = ("clock", "guard", "elements", "observation", "actions", "keys", "turn")
 _MOST_FRAMES = 5
 _NOWHERE = "http://127.0.0.1:9"
 

@@ -41,12 +41,11 @@
     return JSON.stringify(report(error, longest, probe));
   };
 
-  // Repeats a document's first look and the turns after it; the observations in between only number
-  // the elements.
+  // Repeats a document's first look and the turns after it; in between, elements are only numbered.
   pivot.replay = (actions, longest, probe) => {
     pivot.settle();
     for (const action of actions) {
-      pivot.observe(longest);
+      pivot.number();
       attempt(action);
       pivot.settle();
     }
