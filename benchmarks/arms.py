@@ -22,6 +22,7 @@ from pivot_agents.rollout import rollout
 from pivot_agents.trainers.policy_gradient import PolicyGradientConfig, PolicyGradientTrainer
 from pivot_agents.trainers.sft import SFTConfig, SFTTrainer
 from pivot_envs.trajectory import Trajectory
+from wrappers import RememberedSteps, StepMemory
 
 
 @dataclass(frozen=True)
@@ -79,12 +80,14 @@ def train(arm: Arm) -> TrainedArm:
     """Train an arm as its options say."""
     if arm.options.learning == "imitation":
         return _imitate(arm)
+    # E2E and pivot arms alike execute no action twice in the same state.
+    memory = StepMemory()
     if arm.options.learning == "episodes":
-        return _learn(arm)
-    found = find_pivots(arm.study, arm.demonstrations, arm.seed, arm.options)
+        return _learn(arm, memory, lambda env: RememberedSteps(env, memory))
+    found = find_pivots(arm.study, arm.demonstrations, arm.seed, arm.options, memory)
     if not found.pivots:
         return _stay_at_base(arm, found)
-    return _learn(arm, at_pivots(found.pivots, arm.options), found)
+    return _learn(arm, memory, at_pivots(found.pivots, arm.options, memory), found)
 
 
 def _imitate(arm: Arm) -> TrainedArm:
@@ -110,7 +113,7 @@ def _imitate(arm: Arm) -> TrainedArm:
     return TrainedArm(_record(arm, trainer, log, NOTHING, note), policy)
 
 
-def _learn(arm: Arm, wrap: WrapEnv | None = None, found: PivotSearch = NOTHING) -> TrainedArm:
+def _learn(arm: Arm, memory: StepMemory, wrap: WrapEnv, found: PivotSearch = NOTHING) -> TrainedArm:
     """Train by policy gradient until the turn budget is spent; profiling is on the same bill."""
     protocol = arm.study.protocol
     policy = arm.study.student(arm.seed)
@@ -146,7 +149,7 @@ def _learn(arm: Arm, wrap: WrapEnv | None = None, found: PivotSearch = NOTHING) 
                 log.keep(asdict(metrics))
                 advance(metrics.turns)
                 log.validate(every_turns=protocol.validate_every_turns)
-    note = _note(found, curriculum)
+    note = _note(found, curriculum, memory)
     return TrainedArm(_record(arm, trainer, log, found, note), policy)
 
 
@@ -156,15 +159,22 @@ def _lazy(arm: Arm, found: PivotSearch) -> LazyProfiler:
     return LazyProfiler(found.pivots, config)
 
 
-def _note(found: PivotSearch, curriculum: LazyProfiler | None) -> str:
-    if not found.pivots:
-        return ""
-    tools = ", ".join(sorted({pivot.tool for pivot in found.pivots}))
-    note = f"{len(found.pivots)} pivots ({tools})"
-    if curriculum is None:
-        return note
-    counts = ", ".join(f"{count} {status}" for status, count in curriculum.counts().items())
-    return f"{note}; at the end {counts}"
+def _note(found: PivotSearch, curriculum: LazyProfiler | None, memory: StepMemory) -> str:
+    parts = []
+    if found.pivots:
+        tools = ", ".join(sorted({pivot.tool for pivot in found.pivots}))
+        parts.append(f"{len(found.pivots)} pivots ({tools})")
+    if curriculum is not None:
+        counts = ", ".join(f"{count} {status}" for status, count in curriculum.counts().items())
+        parts.append(f"at the end {counts}")
+    # Memories in other processes count by themselves.
+    if asked := memory.executed + memory.remembered:
+        parts.append(
+            f"{memory.executed} of {asked} resets and steps were executed, the others remembered; "
+            f"{memory.compared} were done after all, {memory.differed} of them with another "
+            "observation"
+        )
+    return "; ".join(parts)
 
 
 def _log(arm: Arm, trainer: SFTTrainer | PolicyGradientTrainer, found: PivotSearch) -> TrainingLog:

@@ -19,7 +19,15 @@ from pivot_agents.pool import Start
 from pivot_agents.profiling import extract_candidates, profile, select_pivots
 from pivot_envs.errors import SandboxError
 from pivot_envs.trajectory import Trajectory
-from wrappers import Pivot, PivotResetWrapper, PivotReward, read_pivots, write_pivots
+from wrappers import (
+    Pivot,
+    PivotResetWrapper,
+    PivotReward,
+    RememberedSteps,
+    StepMemory,
+    read_pivots,
+    write_pivots,
+)
 from wrappers.verifiers import VERIFIERS
 
 _CHUNK = 16
@@ -44,7 +52,11 @@ NOTHING = PivotSearch()
 
 
 def find_pivots(
-    study: Study, demonstrations: Sequence[Trajectory], seed: int, options: ArmOptions
+    study: Study,
+    demonstrations: Sequence[Trajectory],
+    seed: int,
+    options: ArmOptions,
+    memory: StepMemory,
 ) -> PivotSearch:
     """Return the states that an arm learns from.
 
@@ -52,7 +64,7 @@ def find_pivots(
     """
     candidates = extract_candidates(demonstrations)
     if options.profiler == "eager":
-        return _profiled(study, candidates, seed, options)
+        return _profiled(study, candidates, seed, options, memory)
     found = PivotSearch(tuple(candidates))
     if options.states == "demonstrations":
         return found
@@ -60,25 +72,28 @@ def find_pivots(
     return PivotSearch((*candidates, *own.pivots), cost=own.cost, wall_s=own.wall_s)
 
 
-def at_pivots(pivots: Sequence[Pivot], options: ArmOptions) -> WrapEnv:
+def at_pivots(pivots: Sequence[Pivot], options: ArmOptions, memory: StepMemory) -> WrapEnv:
     """Return what makes an environment start at pivots and pay an arm's reward."""
     verifier = None if options.reward == "outcome" else VERIFIERS[options.reward]
 
     def wrap(env: gym.Env[str, str]) -> gym.Env[str, str]:
         env = PivotResetWrapper(env, pivots)
-        return env if verifier is None else PivotReward(env, verifier)
+        if verifier is None:
+            return env  # continuations begin at snapshots, of which nothing is remembered
+        return RememberedSteps(PivotReward(env, verifier), memory)
 
     return wrap
 
 
 def _profiled(
-    study: Study, candidates: Sequence[Pivot], seed: int, options: ArmOptions
+    study: Study, candidates: Sequence[Pivot], seed: int, options: ArmOptions, memory: StepMemory
 ) -> PivotSearch:
     """Profile as many drawn states as the protocol's share of the budget allows; select pivots."""
     protocol = study.protocol
     count = min(protocol.profiled_states, len(candidates))
     drawn = sorted(random.Random(seed).sample(range(len(candidates)), count))
-    profiled, cost, wall_s = _profile(study, [candidates[index] for index in drawn], seed, options)
+    chosen = [candidates[index] for index in drawn]
+    profiled, cost, wall_s = _profile(study, chosen, seed, options, memory)
     difficult = select_pivots(
         profiled, max_mean=protocol.max_mean, balance_tools=protocol.balance_tools
     )
@@ -97,7 +112,7 @@ def _profiled(
 
 
 def _profile(
-    study: Study, candidates: Sequence[Pivot], seed: int, options: ArmOptions
+    study: Study, candidates: Sequence[Pivot], seed: int, options: ArmOptions, memory: StepMemory
 ) -> tuple[list[Pivot], Tally, float]:
     """Return the profiled states, what they cost and how long it took; chunks are kept as files."""
     folder = f"seed-{seed}/profile-{options.reward}"
@@ -106,7 +121,7 @@ def _profile(
     cost, wall_s = Tally(), 0.0
     label = f"profiling by {options.reward}, seed {seed}"
     with (
-        study.pool(wrap=at_pivots(candidates, options)) as pool,
+        study.pool(wrap=at_pivots(candidates, options, memory)) as pool,
         study.bar(label, len(candidates) * samples) as advance,
     ):
 

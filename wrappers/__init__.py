@@ -6,6 +6,8 @@ from wrappers.pivot import Pivot, Profile, read_pivots, write_pivots
 from wrappers.pivot_reset import PivotResetWrapper
 from wrappers.pivot_reward import PivotReward
 from wrappers.record_trajectory import RecordTrajectory
+from wrappers.remembered_steps import RememberedSteps
+from wrappers.step_memory import StepMemory
 
 __all__ = [
     "Attempt",
@@ -15,6 +17,8 @@ __all__ = [
     "PivotReward",
     "Profile",
     "RecordTrajectory",
+    "RememberedSteps",
+    "StepMemory",
     "Verifier",
     "read_pivots",
     "write_pivots",

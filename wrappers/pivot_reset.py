@@ -73,12 +73,10 @@ class PivotResetWrapper(gym.Wrapper[str, str, str, str], RecordConstructorArgs):
             SnapshotError: The pivot's snapshot cannot be resumed in this environment.
             InfraError: The environment's machinery cannot be started.
         """
-        if seed is not None:
-            self._generator = seeding.np_random(seed)[0]
         self._pivot = None
-        if options and "pivot_id" not in options:
+        pivot = self.choose(seed=seed, options=options)
+        if pivot is None:
             return self.env.reset(seed=seed, options=options)
-        pivot = self._named(options) if options else self._draw()
         observation, info = self.env.reset(seed=seed, options={"snapshot": pivot.snapshot})
         self._pivot = pivot
         start = {
@@ -87,6 +85,23 @@ class PivotResetWrapper(gym.Wrapper[str, str, str, str], RecordConstructorArgs):
             "trajectory_id": pivot.trajectory_id,
         }
         return observation, {**info, **start}
+
+    def choose(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> Pivot | None:
+        """Return the pivot that ``reset`` with these arguments starts at, and draw it as it does.
+
+        Returns:
+            ``None`` if ``reset`` passes the options on.
+
+        Raises:
+            ValueError: The pivot id is unknown or comes with other options.
+        """
+        if seed is not None:
+            self._generator = seeding.np_random(seed)[0]
+        if options and "pivot_id" not in options:
+            return None
+        return self._named(options) if options else self._draw()
 
     def _draw(self) -> Pivot:
         index = self._generator.choice(len(self._ids), p=self._probabilities)
