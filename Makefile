@@ -6,7 +6,7 @@ ARGS ?=
 TASK_RELEASES = more-itertools==10.7.0 sqlparse==0.5.3
 
 # Packages whose tests need nothing but pytest, and neighbouring releases of such packages.
-MUTATIONS = 'mutations:funcy==2.1,parse==1.22.4,semver==3.1.2,w3lib==2.4.1,toolz==1.1.0,xmltodict==1.0.4?per_function=2&combined=20' 'mutations:boltons==26.1.0?per_function=1&combined=20'
+MUTATIONS = mutations:funcy==2.1,parse==1.22.4,semver==3.1.2,w3lib==2.4.1,toolz==1.1.0,xmltodict==1.0.4?per_function=3&combined=40
 RELEASE_PAIRS = releases:boltons==25.0.0..26.0.0..26.1.0,cachetools==7.1.0..7.2.0..7.2.1..7.2.2..7.2.3..7.2.4..7.2.5..7.2.6,cachetools==8.0.0..8.0.1,funcy==1.16..1.17..1.18,funcy==2.0..2.1,mistune==3.1.0..3.1.1,mistune==3.1.3..3.1.4,mistune==3.3.0..3.3.1,parse==1.20.0..1.20.1..1.20.2..1.21.0..1.21.1,parse==1.22.0..1.22.1..1.22.2..1.22.3..1.22.4,semver==3.0.1..3.0.2..3.0.4..3.1.0..3.1.1..3.1.2,sqlparse==0.4.2..0.4.3..0.4.4,sqlparse==0.5.0..0.5.1..0.5.2,sqlparse==0.5.4..0.5.5,w3lib==2.0.1..2.1.0..2.1.1,w3lib==2.2.0..2.2.1,w3lib==2.4.0..2.4.1,xmltodict==0.14.2..0.15.0..0.15.1..1.0.0..1.0.2
 
 VENV = .venv
@@ -49,7 +49,7 @@ tasks: $(TRAIN) ## Rebuild the shipped task file from the two source releases
 		--out pivot_envs/coding/data/mutations.jsonl.zst $(ARGS)
 
 real-tasks: $(TRAIN) ## Build and validate the big sets; the first run takes minutes, the next seconds
-	$(RUN) -m pivot_envs.coding validate $(MUTATIONS) '$(RELEASE_PAIRS)' \
+	$(RUN) -m pivot_envs.coding validate '$(MUTATIONS)' '$(RELEASE_PAIRS)' \
 		--out runs/tasks/tasks.jsonl.zst --report runs/tasks/report.json $(ARGS)
 
 sandbox-figures: $(TRAIN) ## Measure steps, snapshots and restores of the sandbox (ARGS="--sandbox docker")

@@ -9,7 +9,7 @@ Learning = Literal["imitation", "episodes", "pivots"]
 States = Literal["demonstrations", "demonstrations and own failures"]
 Profiler = Literal["none", "eager", "lazy"]
 Selection = Literal["all", "mixed", "difficult mixed", "random, as many"]
-Reward = Literal["effect", "strict", "name", "similarity", "ladder", "outcome"]
+Reward = Literal["effect", "strict", "name", "similarity", "ladder", "progress", "outcome"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,8 @@ class ArmOptions:
     """Which eagerly profiled states become pivots. ``random, as many``: as many as
     ``difficult mixed`` would select, drawn from the same profiled states."""
     reward: Reward = "effect"
-    """A verifier of ``wrappers.verifiers``, or the outcome of continuations."""
+    """A verifier of ``wrappers.verifiers``; ``progress``: what the demonstration still needs after
+    the action, at states before needed actions only; or the outcome of continuations."""
     has_kl: bool = True
     """Whether the loss has a KL to the base model."""
 
@@ -44,10 +45,12 @@ ARMS: Mapping[str, ArmOptions] = MappingProxyType(
         "matched-random": ArmOptions(selection="random, as many"),
         "mixed-only": ArmOptions(selection="mixed"),
         "difficult-mixed-strict": ArmOptions(reward="strict"),
+        "pivot-progress": ArmOptions(reward="progress"),
         "lazy-effect": ArmOptions(profiler="lazy", selection="all"),
         "lazy-effect-own": ArmOptions(
             states="demonstrations and own failures", profiler="lazy", selection="all"
         ),
+        "lazy-progress": ArmOptions(profiler="lazy", selection="all", reward="progress"),
         "lazy-outcome": ArmOptions(profiler="lazy", selection="all", reward="outcome"),
     }
 )

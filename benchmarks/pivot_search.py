@@ -3,7 +3,7 @@
 import random
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from benchmarks.arm_options import ArmOptions
 from benchmarks.study import Study
 from pivot_agents.accounting import Tally, TurnCounter
 from pivot_agents.env_host import WrapEnv
+from pivot_agents.needed import needed_candidates
 from pivot_agents.own_states import find_own_states
 from pivot_agents.pool import Start
 from pivot_agents.profiling import extract_candidates, profile, select_pivots
@@ -23,6 +24,7 @@ from wrappers import (
     Pivot,
     PivotResetWrapper,
     PivotReward,
+    ProgressReward,
     RememberedSteps,
     StepMemory,
     read_pivots,
@@ -62,10 +64,13 @@ def find_pivots(
 
     What was found is kept, and read again afterwards; arms with the same reward share a profile.
     """
-    candidates = extract_candidates(demonstrations)
+    candidates, cost, wall_s = extract_candidates(demonstrations), Tally(), 0.0
+    if options.reward == "progress":
+        candidates, cost, wall_s = _needed(study, demonstrations)
     if options.profiler == "eager":
-        return _profiled(study, candidates, seed, options, memory)
-    found = PivotSearch(tuple(candidates))
+        found = _profiled(study, candidates, seed, options, memory)
+        return replace(found, cost=found.cost + cost, wall_s=found.wall_s + wall_s)
+    found = PivotSearch(tuple(candidates), cost=cost, wall_s=wall_s)
     if options.states == "demonstrations":
         return found
     own = _own_states(study, seed)
@@ -74,13 +79,14 @@ def find_pivots(
 
 def at_pivots(pivots: Sequence[Pivot], options: ArmOptions, memory: StepMemory) -> WrapEnv:
     """Return what makes an environment start at pivots and pay an arm's reward."""
-    verifier = None if options.reward == "outcome" else VERIFIERS[options.reward]
 
     def wrap(env: gym.Env[str, str]) -> gym.Env[str, str]:
         env = PivotResetWrapper(env, pivots)
-        if verifier is None:
+        if options.reward == "outcome":
             return env  # continuations begin at snapshots, of which nothing is remembered
-        return RememberedSteps(PivotReward(env, verifier), memory)
+        if options.reward == "progress":
+            return RememberedSteps(ProgressReward(env), memory)
+        return RememberedSteps(PivotReward(env, VERIFIERS[options.reward]), memory)
 
     return wrap
 
@@ -148,6 +154,24 @@ def _profile(
     if not profiled:
         raise SandboxError(f"the sandbox failed in all {len(candidates)} states to profile")
     return profiled, cost, wall_s
+
+
+def _needed(study: Study, demonstrations: Sequence[Trajectory]) -> tuple[list[Pivot], Tally, float]:
+    """Return the states before needed actions, and what it cost to find them; no turn is spent."""
+    path = study.run.path / "needed.jsonl"
+
+    def make() -> dict[str, Any]:
+        began, memory = time.perf_counter(), StepMemory()
+        episodes = sum(len(one.transitions) for one in demonstrations)
+        with (
+            study.pool(wrap=lambda env: RememberedSteps(env, memory)) as pool,
+            study.bar("needed actions", episodes, "episodes") as advance,
+        ):
+            write_pivots(path, needed_candidates(demonstrations, pool, on_episode=advance))
+        return {"wall_s": time.perf_counter() - began}
+
+    wall_s = float(study.run.stage("needed.json", make)["wall_s"])
+    return list(read_pivots(path)), Tally(env_s=wall_s), wall_s
 
 
 def _own_states(study: Study, seed: int) -> PivotSearch:

@@ -74,6 +74,9 @@ class Pivot:
     """Name of the tool that the demonstrated action calls."""
     profile: Profile | None = None
     """``None`` until the state is profiled."""
+    rest: tuple[str, ...] = ()
+    """The actions that the demonstration's success needs from here on, the demonstrated one first;
+    empty where that was not found out (``pivot_agents.needed``)."""
 
 
 def write_pivots(
@@ -119,6 +122,7 @@ def _record(pivot: Pivot, snapshots: SnapshotsBeside) -> dict[str, Any]:
         "demonstration": pivot.demonstration,
         "effect": effect_record(pivot.effect),
         "tool": pivot.tool,
+        "rest": pivot.rest,
         "profile": None if pivot.profile is None else pivot.profile.rewards,
         "action_variance": None if pivot.profile is None else pivot.profile.action_variance,
     }
@@ -138,5 +142,6 @@ def _pivot_from(record: Mapping[str, Any], snapshots: SnapshotsBeside) -> Pivot:
         demonstration=record["demonstration"],
         effect=effect,
         tool=record["tool"],
+        rest=tuple(record.get("rest", ())),
         profile=None if rewards is None else Profile(tuple(rewards), record.get("action_variance")),
     )

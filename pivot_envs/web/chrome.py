@@ -36,8 +36,8 @@ _FLAGS = (
     "--disable-sync",
     "--disable-extensions",
     "--mute-audio",
-    # The browser heeds the last list only, so that Playwright's is here again. A document of the same
-    # site need not have a frame, and so a process, of its own: RenderDocument costs a third of a reset.
+    # The browser heeds the last list only, so that Playwright's is here again. RenderDocument gives
+    # every document a frame of its own, which costs a third of a reset.
     "--disable-features=AvoidUnnecessaryBeforeUnloadCheckSync,DestroyProfileOnBrowserClose,"
     "HttpsUpgrades,HttpsFirstBalancedModeAutoEnable,PaintHolding,ThirdPartyStoragePartitioning,"
     "BackForwardCache,Translate,MediaRouter,OptimizationHints,RenderDocument",

@@ -1,0 +1,133 @@
+"""ProgressReward: an action is paid if less of the demonstration is needed after it."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+import pytest
+
+from pivot_envs.core import PivotEnv
+from pivot_envs.drill import DrillTask
+from pivot_envs.tools import ToolCall
+from wrappers import Pivot, PivotResetWrapper, ProgressReward, read_pivots, write_pivots
+
+LOOK = ToolCall("look", {}).as_text()
+TASK = "click-checkboxes#1"
+
+
+def answer(text: str) -> str:
+    return ToolCall("answer", {"text": text}).as_text()
+
+
+def pivot_of(env: gym.Env[str, str], rest: tuple[str, ...]) -> Pivot:
+    """Return the present state as a pivot, with the first action of ``rest`` taken there."""
+    core = env.unwrapped
+    assert isinstance(core, PivotEnv)
+    snapshot = core.snapshot()
+    env.step(rest[0])
+    return Pivot("p", "t", snapshot.elapsed_turns, snapshot, rest[0], core.effect(), "x", rest=rest)
+
+
+def drill_pivot() -> Pivot:
+    env = gym.make("pivot/Drill-v0", max_turns=4)
+    _, info = env.reset(seed=0)
+    return pivot_of(env, (LOOK, answer(DrillTask.from_id(info["task_id"]).solution)))
+
+
+def rewarded(pivot: Pivot, action: str, make_env: Any = None) -> tuple[float, dict[str, Any]]:
+    inner = gym.make("pivot/Drill-v0", max_turns=4) if make_env is None else make_env()
+    env = ProgressReward(PivotResetWrapper(inner, [pivot]))
+    try:
+        env.reset(seed=0)
+        _, reward, terminated, truncated, info = env.step(action)
+        assert terminated or truncated
+        assert env.messages[-2].content == action
+        with pytest.raises(gym.error.ResetNeeded):
+            env.step(action)
+        return float(reward), info
+    finally:
+        env.close()
+
+
+def test_the_demonstrated_action_is_paid() -> None:
+    reward, info = rewarded(drill_pivot(), LOOK)
+    assert (reward, info["is_success"], info["undecided"]) == (1.0, True, False)
+
+
+def test_what_solves_the_task_at_once_is_paid() -> None:
+    pivot = drill_pivot()
+    assert rewarded(pivot, pivot.rest[1])[0] == 1.0
+
+
+@pytest.mark.parametrize("action", [answer("wrong"), "no call", '{"name": "jump", "arguments": {}}'])
+def test_what_ends_in_failure_or_is_no_call_is_not_paid(action: str) -> None:
+    assert rewarded(drill_pivot(), action)[0] == 0.0
+
+
+def test_without_turns_for_the_rest_nothing_is_paid() -> None:
+    pivot = drill_pivot()
+    reward, info = rewarded(pivot, LOOK, lambda: gym.make("pivot/Drill-v0", max_turns=1))
+    assert (reward, info["infra_error"]) == (0.0, None)
+
+
+def test_a_pivot_whose_rest_is_unknown_decides_nothing() -> None:
+    reward, info = rewarded(replace(drill_pivot(), rest=()), LOOK)
+    assert (reward, info["undecided"]) == (0.0, True)
+
+
+def test_other_starts_keep_their_rewards() -> None:
+    pivot = drill_pivot()
+    env = ProgressReward(PivotResetWrapper(gym.make("pivot/Drill-v0", max_turns=4), [pivot]))
+    env.reset(options={"task_id": pivot.snapshot.task_id})
+    assert env.step(LOOK)[1:4] == (0.0, False, False)
+    assert env.step(pivot.rest[1])[1:3] == (1.0, True)
+
+
+def test_it_refuses_environments_without_pivots() -> None:
+    with pytest.raises(ValueError, match="PivotResetWrapper"):
+        ProgressReward(gym.make("pivot/Drill-v0"))
+
+
+def test_the_rest_is_kept_in_files(tmp_path: Path) -> None:
+    pivot = drill_pivot()
+    write_pivots(tmp_path / "pivots.jsonl", [pivot])
+    assert read_pivots(tmp_path / "pivots.jsonl") == (pivot,)
+
+
+def make_page() -> gym.Env[str, str]:
+    return gym.make("pivot/Web-v0", suite="miniwob", tasks=[TASK], max_turns=8)
+
+
+def page_pivot() -> tuple[Pivot, str]:
+    """Return the beginning of a page of boxes, all of which are needed, and one that is not."""
+    env = make_page()
+    try:
+        page, _ = env.reset(seed=0)
+        wanted = page.partition("Select ")[2].partition(" and click")[0].split(", ")
+        boxes = {
+            line.partition('"')[2].rstrip('"'): int(line[1:].partition("]")[0])
+            for line in page.splitlines()
+            if "checkbox" in line
+        }
+        submit = int(next(line for line in page.splitlines() if '"Submit"' in line)[1:2])
+        refs = [boxes[name] for name in wanted] + [submit]
+        other = next(ref for name, ref in boxes.items() if name not in wanted)
+        rest = tuple(ToolCall("click", {"ref": ref}).as_text() for ref in refs)
+        return pivot_of(env, rest), ToolCall("click", {"ref": other}).as_text()
+    finally:
+        env.close()
+
+
+@pytest.mark.web
+def test_another_order_is_paid_and_what_must_be_undone_or_idles_is_not() -> None:
+    pivot, wrong = page_pivot()
+    assert len(pivot.rest) >= 3
+    assert rewarded(pivot, pivot.rest[0], make_page)[0] == 1.0
+    assert rewarded(pivot, pivot.rest[1], make_page)[0] == 1.0
+    spaced = pivot.rest[1].replace(":", " : ")
+    assert rewarded(pivot, spaced, make_page)[0] == 1.0
+    assert rewarded(pivot, pivot.rest[-1], make_page)[0] == 0.0
+    assert rewarded(pivot, wrong, make_page)[0] == 0.0
+    for idle in (ToolCall("press", {"key": "Tab"}), ToolCall("scroll", {"dy": 0})):
+        assert rewarded(pivot, idle.as_text(), make_page)[0] == 0.0
