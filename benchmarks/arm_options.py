@@ -73,3 +73,55 @@ def check_arms(names: Sequence[str]) -> tuple[str, ...]:
             f"expected some of the arms {', '.join(ARMS)}; got {', '.join(unknown) or 'none'}"
         )
     return tuple(name for name in ARMS if name in names)
+
+
+Settings = Mapping[str, float]
+"""Numbers of the protocol, by name."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Which arms a comparison runs, and the one that it is about."""
+
+    arms: Sequence[str] = MAIN_ARMS
+    headline: str = "pivot"
+    """The arm that the claim is about; one that learns from pivots."""
+    tuned: Mapping[str, Settings] | None = None
+    """What differs from the protocol for an arm, by its name."""
+    only: Sequence[str] = ()
+    """Jobs, an arm and a seed each such as ``pivot:0``, to be run alone and without a report."""
+
+    def __post_init__(self) -> None:
+        """Put the arms in the order of ``ARMS``.
+
+        Raises:
+            ValueError: An arm is unknown, there is none, or the headline learns from no pivots.
+        """
+        object.__setattr__(self, "arms", check_arms(self.arms))
+        able = [arm for arm, options in ARMS.items() if options.learning == "pivots"]
+        if self.headline not in able:
+            expected = ", ".join(able)
+            raise ValueError(
+                f"expected the headline to be one of the arms {expected}; got {self.headline}"
+            )
+
+    def settings(self, arm: str) -> Settings:
+        """Return what differs from the protocol for an arm."""
+        return (self.tuned or {}).get(arm, {})
+
+    def jobs(self, seeds: int) -> tuple[tuple[str, int], ...]:
+        """Return the arms and seeds that are to be run alone, of a run with so many seeds.
+
+        Raises:
+            ValueError: A job names no arm and seed of the run.
+        """
+        jobs = []
+        for text in self.only:
+            name, _, seed = text.partition(":")
+            if name not in ARMS or not seed.isdecimal() or int(seed) >= seeds:
+                raise ValueError(
+                    f"expected jobs such as pivot:0, with one of the arms {', '.join(ARMS)} and a "
+                    f"seed from 0 to {seeds - 1}; got {text!r}"
+                )
+            jobs.append((name, int(seed)))
+        return tuple(jobs)

@@ -185,6 +185,7 @@ def _log(arm: Arm, trainer: SFTTrainer | PolicyGradientTrainer, found: PivotSear
         validate=lambda: arm.validate(trainer.policy),
         spent_turns=found.cost.turns,
         spent_s=found.wall_s,
+        deadline=arm.study.run.deadline,
     )
 
 
@@ -204,9 +205,12 @@ def _record(
         train=asdict(trainer.counter["train"]),
         profile_wall_s=found.wall_s,
         train_wall_s=log.wall_s,
+        profile_cpu_s=found.cpu_s,
+        train_cpu_s=log.cpu_s,
         states_profiled=found.profiled,
         states_mixed=found.mixed,
         pivots=len(found.pivots),
+        silent_share=log.silent_share,
         curve=log.curve,
     )
 
@@ -222,6 +226,7 @@ def _stay_at_base(arm: Arm, found: PivotSearch) -> TrainedArm:
         note=note,
         profile=asdict(found.cost),
         profile_wall_s=found.wall_s,
+        profile_cpu_s=found.cpu_s,
         states_profiled=found.profiled,
         states_mixed=found.mixed,
         curve=(

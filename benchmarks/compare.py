@@ -9,19 +9,21 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 import tyro
 from rich.console import Console
 
 import pivot_envs  # noqa: F401  registers the environments
-from benchmarks.arm_options import MAIN_ARMS, check_arms
+from benchmarks.arm_options import MAIN_ARMS, Plan
 from benchmarks.arms import Arm, train
+from benchmarks.deadline import UNFINISHED, Deadline, TimeIsUp
+from benchmarks.devices import find_device, gpu_name
 from benchmarks.domains import BASE_MODELS, Domain, DomainName, find_domain
 from benchmarks.evaluations import Evaluator, Measurements
 from benchmarks.plots import draw_bars, draw_curves
-from benchmarks.protocol import PRESETS, Protocol
+from benchmarks.protocol import PRESETS, PresetName, Protocol
 from benchmarks.report import print_table, render_html
 from benchmarks.results import ArmRecord, Results
 from benchmarks.run_directory import RunDirectory, fingerprint
@@ -34,14 +36,16 @@ from pivot_envs.errors import PivotError
 
 INTERRUPTED = 130
 """Exit status after Ctrl-C, as shells have it."""
+DEFAULT_PLAN = Plan()
 
 
 @dataclass(frozen=True)
 class Arguments:
     """Compare SFT, E2E and pivot on one base model."""
 
-    preset: Literal["quick", "full"] = "quick"
-    """``quick`` takes minutes on two CPU cores, ``full`` hours; see benchmarks/README.md."""
+    preset: PresetName = "quick"
+    """``quick`` takes minutes on two CPU cores, ``full`` hours, ``gpu`` is for larger models; see
+    benchmarks/README.md."""
     domain: DomainName = "coding"
     """``coding``: bugs in real packages. ``web``: MiniWoB++ in a browser; needs the extra web."""
     other: DomainName | None = None
@@ -57,14 +61,23 @@ class Arguments:
     arms: tuple[str, ...] = MAIN_ARMS
     """Which arms to run; a run directory can get more of them later. benchmarks/README.md lists
     them."""
+    headline: str = "pivot"
+    """The arm that the claim is about: whose targets the report begins with. A run directory keeps
+    to it."""
+    only: tuple[str, ...] = ()
+    """Run these jobs and no more, each an arm and a seed such as ``pivot:0``; the report is made by
+    the command without them."""
     tuned: Path | None = None
     """Search log of benchmarks.tuning, whose best settings the arms then use."""
     seeds: int | None = None
     """How often each arm is run; the preset's number by default."""
     max_lines: int | None = None
     """Longest function body of a task, in lines; the preset's by default."""
-    device: str = "cpu"
-    """Where the model runs."""
+    minutes: float | None = None
+    """Stop at the next step after so many minutes; the same command goes on."""
+    device: str | None = None
+    """Where the model runs: a name for torch, or ``auto`` for the GPU if there is one. By default
+    the CPU, with ``--preset gpu`` ``auto``."""
     pool: Backend = "threads"
     """Where environments are held: in this process, in processes of their own or in Ray actors."""
 
@@ -77,11 +90,11 @@ def compare(
     console: Console,
     domain: Domain | None = None,
     other: Domain | None = None,
-    arms: Sequence[str] = MAIN_ARMS,
-    tuned: Mapping[str, Mapping[str, float]] | None = None,
+    plan: Plan = DEFAULT_PLAN,
+    minutes: float | None = None,
     device: str = "cpu",
     pool: Backend = "threads",
-) -> Results:
+) -> Results | None:
     """Run a comparison, or what is left of it, and write its report.
 
     Args:
@@ -91,32 +104,40 @@ def compare(
         console: Where progress and the table go.
         domain: What it runs on; by default the shipped coding tasks.
         other: A domain to measure what is forgotten on.
-        arms: Names of the arms to run; finished ones of other calls are not shown.
-        tuned: Numbers of the protocol that differ for an arm, by its name.
+        plan: Which arms to run; finished ones of other calls are not shown.
+        minutes: Stop at the next step after so many; ``None`` goes to the end.
         device: Where the model runs.
         pool: Where environments are held; it does not change what is measured.
 
+    Returns:
+        What was measured; ``None`` if the plan has single jobs.
+
     Raises:
+        TimeIsUp: The minutes have passed. All work is kept; the same call goes on.
         RecordError: ``out`` holds a run of another configuration.
         ModelError: There is no causal language model with a chat template.
         TaskError: The task file is damaged or has too few tasks.
         InfraError: The sandbox cannot be used.
-        ValueError: An arm is unknown.
+        ValueError: A job is unknown, or ``minutes`` is negative.
     """
-    arms = check_arms(arms)
+    jobs, deadline = plan.jobs(protocol.seeds), Deadline(minutes)
     torch.set_num_threads(protocol.threads)
     domain = domain or find_domain("coding")
     draw = domain.draw(protocol)
     base = LLMPolicy.load(model, device=device, max_new_tokens=protocol.max_new_tokens)
     base.model.requires_grad_(False)
-    run = RunDirectory(out)
-    config = {**_config(protocol, model, domain, other, device), "tuned": tuned}
+    run = RunDirectory(out, deadline)
+    config = _config(protocol, model, domain, other, device)
+    config |= {"tuned": plan.tuned, "headline": plan.headline}
     if run.claim(config):
         console.print(f"going on with the run in {out}")
     with progress_bars(console) as progress:
         study = Study(protocol, domain, draw, base, run, progress, other, pool)
-        scores, records = _measure(study, arms, tuned or {})
-    results = summarise(scores, records, _facts(study, config))
+        if jobs:
+            _carry_out(study, plan, jobs)
+            return None
+        scores, records = _measure(study, plan)
+    results = summarise(scores, records, _facts(study, config), headline=plan.headline)
     _write(run, results, scores)
     print_table(results, console)
     for file in ("report.html", "results.json", "curves.png", "bars.png"):
@@ -124,9 +145,7 @@ def compare(
     return results
 
 
-def _measure(
-    study: Study, arms: Sequence[str], tuned: Mapping[str, Mapping[str, float]]
-) -> tuple[dict[str, list[Measurements]], list[ArmRecord]]:
+def _measure(study: Study, plan: Plan) -> tuple[dict[str, list[Measurements]], list[ArmRecord]]:
     """Run every stage that is not done yet."""
     demonstrations = collect_demonstrations(study)
     seeds = range(study.protocol.seeds)
@@ -139,16 +158,34 @@ def _measure(
             scores[name] = [evaluator.baseline(folder, make)]
         scores["base"] = [evaluator.everything("base", base, seed=0)]
         records = []
-        for name in arms:
-            scores[name] = []
-            numbers: Mapping[str, Any] = tuned.get(name, {})
-            its_study = replace(study, protocol=replace(study.protocol, **numbers))
-            for seed in seeds:
-                trained = train(Arm(name, seed, its_study, evaluator, demonstrations))
-                records.append(trained.record)
-                label = f"{name}-seed-{seed}"
-                scores[name].append(evaluator.everything(label, trained.policy, seed=seed))
+        for name in plan.arms:
+            its_study = _tuned_study(study, plan.settings(name))
+            arms_of = [Arm(name, seed, its_study, evaluator, demonstrations) for seed in seeds]
+            runs = [_run_arm(arm) for arm in arms_of]
+            records += [record for record, _ in runs]
+            scores[name] = [measured for _, measured in runs]
     return scores, records
+
+
+def _carry_out(study: Study, plan: Plan, jobs: Sequence[tuple[str, int]]) -> None:
+    """Run some arms of some seeds, as far as they are not done yet."""
+    demonstrations = collect_demonstrations(study)
+    with Evaluator(study) as evaluator:
+        for name, seed in jobs:
+            its_study = _tuned_study(study, plan.settings(name))
+            _run_arm(Arm(name, seed, its_study, evaluator, demonstrations))
+            study.say(f"{name}, seed {seed}: done")
+
+
+def _tuned_study(study: Study, settings: Mapping[str, Any]) -> Study:
+    return replace(study, protocol=replace(study.protocol, **settings))
+
+
+def _run_arm(arm: Arm) -> tuple[ArmRecord, Measurements]:
+    """Train an arm of one seed and evaluate it."""
+    trained = train(arm)
+    label = f"{arm.name}-seed-{arm.seed}"
+    return trained.record, arm.evaluator.everything(label, trained.policy, seed=arm.seed)
 
 
 def _config(
@@ -175,7 +212,7 @@ def _facts(study: Study, config: dict[str, Any]) -> dict[str, Any]:
     kept = study.run.stage("config.json", dict)
     return {
         "config": config,
-        "made_with": kept["made_with"],
+        "made_with": {**kept["made_with"], "gpu": gpu_name(study.base.model.device)},
         "model_parameters": sum(each.numel() for each in study.base.model.parameters()),
         "tasks": {
             name: len(getattr(draw, name)) for name in ("train", "validation", "test", "unseen")
@@ -211,6 +248,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     out = given.out or Path("runs") / f"compare-{name}"
     console = Console()
     try:
+        tuned = None if given.tuned is None else read_tuned(given.tuned)
+        plan = Plan(given.arms, given.headline, tuned, given.only)
         compare(
             protocol,
             model=given.model or BASE_MODELS[given.domain],
@@ -218,16 +257,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
             console=console,
             domain=find_domain(given.domain, given.tasks),
             other=None if given.other is None else find_domain(given.other),
-            arms=given.arms,
-            tuned=None if given.tuned is None else read_tuned(given.tuned),
-            device=given.device,
+            plan=plan,
+            minutes=given.minutes,
+            device=find_device(given.device, given.preset),
             pool=given.pool,
         )
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, TimeIsUp) as stop:
         again = shlex.join(sys.argv[1:] if arguments is None else list(arguments))
-        console.print(f"\nstopped; what is finished is kept in {out}. To go on with the rest:")
+        is_over = isinstance(stop, TimeIsUp)
+        why = "time is up" if is_over else "\nstopped"
+        console.print(f"{why}; what is finished is kept in {out}. To go on with the rest:")
         console.print(f"python -m benchmarks.compare {again}", soft_wrap=True)
-        return INTERRUPTED
+        return UNFINISHED if is_over else INTERRUPTED
     except (PivotError, ValueError) as error:
         console.print(f"error: {error}", style="red", markup=False)
         return 1

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from benchmarks.evaluations import Measurements
-from benchmarks.results import ArmRecord, Estimate, Reach, Row, difference
+from benchmarks.results import ArmRecord, Estimate, Reach, Row, difference, is_out_of_domain
 
 HEADLINE = "test T=1"
 _AXES = {"turns": "turns", "wall_s": "wall-clock"}
@@ -82,7 +82,7 @@ def _has_kept(row: Row) -> str:
         if is_clear(change) != "unclear"
         else f"{name.removesuffix(' T=1')} {says['unclear']}, {points(change)}"
         for name, change in row.changes.items()
-        if not name.startswith(("test", "unseen"))
+        if is_out_of_domain(name)
     ]
     return f"Out of domain, {row.name}: {'; '.join(parts)}."
 

@@ -47,6 +47,8 @@ class PivotSearch:
     """Those of them with mixed outcomes."""
     cost: Tally = field(default_factory=Tally)
     wall_s: float = 0.0
+    cpu_s: float = 0.0
+    """Processor seconds of this process, all its threads together."""
 
 
 NOTHING = PivotSearch()
@@ -74,7 +76,7 @@ def find_pivots(
     if options.states == "demonstrations":
         return found
     own = _own_states(study, seed)
-    return PivotSearch((*candidates, *own.pivots), cost=own.cost, wall_s=own.wall_s)
+    return replace(own, pivots=(*candidates, *own.pivots))
 
 
 def at_pivots(pivots: Sequence[Pivot], options: ArmOptions, memory: StepMemory) -> WrapEnv:
@@ -99,32 +101,28 @@ def _profiled(
     count = min(protocol.profiled_states, len(candidates))
     drawn = sorted(random.Random(seed).sample(range(len(candidates)), count))
     chosen = [candidates[index] for index in drawn]
-    profiled, cost, wall_s = _profile(study, chosen, seed, options, memory)
+    found = _profile(study, chosen, seed, options, memory)
+    profiled = found.pivots
     difficult = select_pivots(
         profiled, max_mean=protocol.max_mean, balance_tools=protocol.balance_tools
     )
-    pivots = difficult
+    pivots: Sequence[Pivot] = difficult
     if options.selection == "mixed":
         pivots = select_pivots(profiled, max_mean=1.0, balance_tools=protocol.balance_tools)
     elif options.selection == "random, as many":
         pivots = random.Random(f"{seed} control").sample(profiled, len(difficult))
-    return PivotSearch(
-        pivots=tuple(pivots),
-        profiled=len(profiled),
-        mixed=sum(each.profile is not None and each.profile.signal > 0 for each in profiled),
-        cost=cost,
-        wall_s=wall_s,
-    )
+    mixed = sum(each.profile is not None and each.profile.signal > 0 for each in profiled)
+    return replace(found, pivots=tuple(pivots), profiled=len(profiled), mixed=mixed)
 
 
 def _profile(
     study: Study, candidates: Sequence[Pivot], seed: int, options: ArmOptions, memory: StepMemory
-) -> tuple[list[Pivot], Tally, float]:
-    """Return the profiled states, what they cost and how long it took; chunks are kept as files."""
+) -> PivotSearch:
+    """Return all profiled states and what they cost; chunks are kept as files."""
     folder = f"seed-{seed}/profile-{options.reward}"
     policy, samples = study.student(seed), study.protocol.profile_samples
     profiled: list[Pivot] = []
-    cost, wall_s = Tally(), 0.0
+    whole = PivotSearch()
     label = f"profiling by {options.reward}, seed {seed}"
     with (
         study.pool(wrap=at_pivots(candidates, options, memory)) as pool,
@@ -132,7 +130,7 @@ def _profile(
     ):
 
         def make(chunk: Sequence[Pivot], path: Path) -> dict[str, Any]:
-            began, counter = time.perf_counter(), TurnCounter()
+            clock, counter = _Clock(), TurnCounter()
             found = profile(
                 chunk,
                 pool,
@@ -143,17 +141,22 @@ def _profile(
                 seed=seed,
             )
             write_pivots(path, found)
-            return {"cost": asdict(counter["profile"]), "wall_s": time.perf_counter() - began}
+            return {"cost": asdict(counter["profile"]), **clock.read()}
 
         for at in range(0, len(candidates), _CHUNK):
             chunk, name = candidates[at : at + _CHUNK], f"{folder}/{at // _CHUNK:03d}"
             path = study.run.path / f"{name}.jsonl"
             facts = study.run.stage(f"{name}.json", partial(make, chunk, path))
             profiled += read_pivots(path)
-            cost, wall_s = cost + Tally(**facts["cost"]), wall_s + facts["wall_s"]
+            whole = replace(
+                whole,
+                cost=whole.cost + Tally(**facts["cost"]),
+                wall_s=whole.wall_s + facts["wall_s"],
+                cpu_s=whole.cpu_s + facts["cpu_s"],
+            )
     if not profiled:
         raise SandboxError(f"the sandbox failed in all {len(candidates)} states to profile")
-    return profiled, cost, wall_s
+    return replace(whole, pivots=tuple(profiled))
 
 
 def _needed(study: Study, demonstrations: Sequence[Trajectory]) -> tuple[list[Pivot], Tally, float]:
@@ -180,7 +183,7 @@ def _own_states(study: Study, seed: int) -> PivotSearch:
     path = study.run.path / f"seed-{seed}" / "own-states.jsonl"
 
     def make() -> dict[str, Any]:
-        began, counter = time.perf_counter(), TurnCounter()
+        clock, counter = _Clock(), TurnCounter()
         tasks = random.Random(f"{seed} own").sample(
             study.draw.train, min(protocol.own_episodes, len(study.draw.train))
         )
@@ -197,7 +200,21 @@ def _own_states(study: Study, seed: int) -> PivotSearch:
                 on_turn=advance,
             )
         write_pivots(path, found)
-        return {"cost": asdict(counter["profile"]), "wall_s": time.perf_counter() - began}
+        return {"cost": asdict(counter["profile"]), **clock.read()}
 
     facts = study.run.stage(f"seed-{seed}/own-states.json", make)
-    return PivotSearch(read_pivots(path), cost=Tally(**facts["cost"]), wall_s=facts["wall_s"])
+    seconds = {name: facts[name] for name in ("wall_s", "cpu_s")}
+    return PivotSearch(read_pivots(path), cost=Tally(**facts["cost"]), **seconds)
+
+
+class _Clock:
+    """Measures seconds, on the wall and of the processor."""
+
+    def __init__(self) -> None:
+        self._wall, self._cpu = time.perf_counter(), time.process_time()
+
+    def read(self) -> dict[str, float]:
+        return {
+            "wall_s": time.perf_counter() - self._wall,
+            "cpu_s": time.process_time() - self._cpu,
+        }

@@ -3,6 +3,7 @@
 import io
 from collections.abc import Sequence
 from itertools import cycle
+from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -18,6 +19,8 @@ _MORE_COLOURS = [
     *("#3a86ff", "#bc6c25", "#5e548e", "#9a031e", "#0081a7"),
 ]
 """Of the other arms, in the order of ``ARMS``."""
+_MOST_WITH_SEEDS = 4
+"""Most arms of which each seed is drawn."""
 _BASELINES = ("-.", "--", ":")
 """Line styles, in the order of the table."""
 
@@ -25,22 +28,27 @@ _BASELINES = ("-.", "--", ":")
 def draw_curves(results: Results) -> bytes:
     """Draw validation success against learning turns and against wall-clock.
 
-    Thin lines are seeds, thick lines their mean. SFT, which spends no turns, is a level.
+    Thin lines are seeds, left out where there are many arms; thick lines are their mean, dotted
+    while an arm profiles. SFT, which spends no turns, is a level, and so is E2E's end.
     """
-    figure = Figure(figsize=(10, 4), layout="constrained")
+    learners = _learners(results)
+    is_crowded = len(learners) > _MOST_WITH_SEEDS
+    figure = Figure(figsize=(10, 5.5 if is_crowded else 4.5), layout="constrained")
     axes = figure.subplots(1, 2, sharey=True)
     labels = {"turns": "learning turns", "wall_s": "seconds of learning"}
     for place, (axis, label) in zip(axes, labels.items(), strict=True):
-        for arm in _learners(results):
+        for arm in learners:
             records = [each for each in results.arms if each.arm == arm]
-            _draw_arm(place, arm, records, "turns" if axis == "turns" else "wall_s")
-        _draw_sft(place, [each for each in results.arms if each.arm == "SFT"])
-        place.set_xlabel(f"{label}, profiling included")
+            _draw_arm(place, arm, records, "turns" if axis == "turns" else "wall_s", not is_crowded)
+        for arm in ("SFT", "E2E"):
+            _draw_end(place, arm, [each for each in results.arms if each.arm == arm])
+        place.set_xlabel(f"{label}, profiling included (dotted)")
         place.set_xlim(left=0)
         _tidy(place)
     _share_limit(axes, [point.success for record in results.arms for point in record.curve])
     axes[0].set_ylabel("success on validation tasks, T=1")
-    axes[0].legend(frameon=False, loc="best")
+    handles, names = axes[0].get_legend_handles_labels()
+    figure.legend(handles, names, loc="outside lower center", ncols=5, frameon=False)
     return _png(figure)
 
 
@@ -56,29 +64,34 @@ def _colour(name: str) -> str:
     return COLOURS.get(name, "#4c956c")
 
 
-def _draw_arm(place: Axes, arm: str, records: Sequence[ArmRecord], axis: Axis) -> None:
+def _draw_arm(
+    place: Axes, arm: str, records: Sequence[ArmRecord], axis: Axis, shows_seeds: bool
+) -> None:
     curves = [curve_of(record, axis) for record in records]
     if not curves:
         return
-    if len(curves) > 1:
+    if shows_seeds and len(curves) > 1:
         for costs, successes in curves:
             place.plot(costs, successes, color=_colour(arm), alpha=0.35, linewidth=1)
-    costs, successes = mean_curve(curves)
-    place.plot(costs, successes, color=_colour(arm), linewidth=2.2, marker="o", ms=4, label=arm)
+    costs, successes = mean_curve(curves, is_held=True)
     end = max(record.profile_wall_s for record in records)
     if axis == "turns":
         end = max(record.profile.get("turns", 0) for record in records)
-    if end:
-        label = f"profiling, {arm}"
-        place.axvspan(0, end, color=_colour(arm), alpha=0.08, linewidth=0, label=label)
+    style: dict[str, Any] = {"color": _colour(arm), "linewidth": 2.2}
+    place.plot(costs[costs <= end], successes[costs <= end], linestyle=":", **style)
+    trained = costs >= max(costs[costs <= end])
+    place.plot(costs[trained], successes[trained], marker="o", ms=4, label=arm, **style)
 
 
-def _draw_sft(place: Axes, records: Sequence[ArmRecord]) -> None:
+def _draw_end(place: Axes, arm: str, records: Sequence[ArmRecord]) -> None:
+    """Draw the level at which an arm ended."""
     if not records:
         return
     level = sum(record.curve[-1].success for record in records) / len(records)
-    colour = COLOURS["SFT"]
-    place.axhline(level, color=colour, linestyle="--", label="SFT, at its end")
+    style = "--" if arm == "SFT" else "-."
+    place.axhline(
+        level, color=_colour(arm), linestyle=style, linewidth=1, label=f"{arm}, at its end"
+    )
 
 
 def draw_bars(results: Results) -> bytes:

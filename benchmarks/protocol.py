@@ -3,6 +3,7 @@
 import random
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 from benchmarks.corpus import is_for_pretraining
 from pivot_envs.coding.task import CodingTask
@@ -111,7 +112,25 @@ PRESETS: Mapping[str, Protocol] = {
         validate_every_turns=500,
         drills=64,
     ),
+    # For a model of 10 M parameters and more: longer functions, more states, surer curves.
+    "gpu": Protocol(
+        demonstrations=48,
+        turn_budget=8000,
+        seeds=5,
+        profile_samples=8,
+        test_tasks=80,
+        test_samples=2,
+        unseen_tasks=60,
+        unseen_samples=1,
+        validation_tasks=24,
+        validation_samples=2,
+        validate_every_turns=1000,
+        drills=128,
+        max_lines=20,
+        pool_size=32,
+    ),
 }
+PresetName = Literal["quick", "full", "gpu"]
 
 DRILL_FAMILIES = ("lookup", "reverse")
 """The two out-of-domain families of ``pivot/Drill-v0``."""

@@ -7,9 +7,10 @@ from pathlib import Path
 
 from jinja2 import Environment, StrictUndefined
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
-from benchmarks.results import Estimate, Reach, Results, Row
+from benchmarks.results import Estimate, FinalReach, Reach, Results, Row
 
 _TEMPLATE = Path(__file__).with_name("report.html.jinja")
 
@@ -34,43 +35,95 @@ def number(value: float | None, unit: str = "") -> str:
 
 
 def header(results: Results) -> list[str]:
-    """Return the table's column titles."""
+    """Return the titles of the table of success."""
     families = [f"{family}, points" for family in results.facts["drills"]]
-    return [
-        "",
-        "test T=1",
-        "test greedy",
-        "unseen T=1",
-        "unseen greedy",
-        *families,
-        "profile turns",
-        "train turns",
-        "tokens",
-        "wall-clock",
-    ]
+    return ["", *_SETS, *families, "out of domain, mean"]
 
 
 def cells(row: Row, families: Sequence[str]) -> list[str]:
     """Return one policy's line of the table, in the order of ``header``."""
-    measured = ("test T=1", "test greedy", "unseen T=1", "unseen greedy")
-    costs = row.costs
     return [
         row.name,
-        *(rate(row.scores.get(name)) for name in measured),
+        *(rate(row.scores.get(name)) for name in _SETS),
         *(change(row.changes.get(f"{family} T=1")) for family in families),
-        number(costs.get("profile_turns")),
-        number(costs.get("train_turns")),
-        number(costs.get("generated_tokens")),
-        number(costs.get("wall_s"), " s"),
+        change(row.out_of_domain),
     ]
+
+
+_SETS = ("test T=1", "test greedy", "unseen T=1", "unseen greedy")
+_COSTS = {
+    "profile_turns": ("profile turns", ""),
+    "train_turns": ("train turns", ""),
+    "prompt_tokens": ("prompt tokens", ""),
+    "generated_tokens": ("sampled tokens", ""),
+    "env_s": ("environments", " s"),
+    "cpu_s": ("processor", " s"),
+    "gpu_s": ("GPU", " s"),
+    "wall_s": ("wall-clock", " s"),
+}
+"""Title and unit of each cost."""
+
+
+def costs_table(results: Results) -> tuple[list[str], list[list[str]]]:
+    """Return the titles and lines of the table of what learning cost, one line for each arm."""
+    arms = [row for row in results.rows if row.kind == "arm"]
+    shown = {
+        name: title for name, title in _COSTS.items() if any(name in row.costs for row in arms)
+    }
+    lines = [
+        [row.name, *(number(row.costs.get(name), unit) for name, (_, unit) in shown.items())]
+        for row in arms
+    ]
+    return ["", *(title for title, _ in shown.values())], lines
+
+
+def targets_table(results: Results) -> tuple[list[str], list[list[str]]]:
+    """Return the titles and lines of the table of targets, one line for each pivot arm."""
+    titles = [target.name for target in results.targets[0].targets]
+    lines = [
+        [
+            each.arm,
+            *(
+                f"{one.figure} {one.verdict}" if one.value is not None else one.figure
+                for one in each.targets
+            ),
+            str(each.met),
+        ]
+        for each in results.targets
+    ]
+    return ["", *titles, "met"], lines
+
+
+FINAL_HEADER = ("arm", "cost", "E2E's final success", "E2E", "the arm", "E2E / the arm")
+
+
+def final_cells(reach: FinalReach) -> list[str]:
+    """Return one line of the table of what it took to reach E2E's final success."""
+    unit = "" if reach.axis == "turns" else " s"
+    ratio = "-" if reach.ratio is None else f"{reach.ratio:.2f}"
+    if reach.low is not None and reach.high is not None:
+        ratio += f" [{reach.low:.2f}, {reach.high:.2f}]"
+    is_unreached = reach.level is not None and reach.spent is None
+    return [
+        reach.arm,
+        _bill(reach),
+        "not above its start" if reach.level is None else f"{100 * reach.level:.1f} %",
+        number(reach.e2e, unit),
+        "not reached" if is_unreached else number(reach.spent, unit),
+        ratio,
+    ]
+
+
+def _bill(reach: Reach | FinalReach) -> str:
+    axis = "turns" if reach.axis == "turns" else "wall-clock"
+    return f"{axis}, profiling {'included' if reach.counts_profiling else 'left out'}"
 
 
 def reach_cells(reach: Reach) -> list[str]:
     """Return one line of the efficiency table."""
     unit = "" if reach.axis == "turns" else " s"
-    axis = "turns" if reach.axis == "turns" else "wall-clock"
     return [
-        f"{axis}, profiling {'included' if reach.counts_profiling else 'left out'}",
+        _bill(reach),
         "not reached" if reach.level is None else f"{100 * reach.level:.1f} %",
         number(reach.e2e, unit),
         number(reach.pivot, unit),
@@ -82,23 +135,52 @@ REACH_HEADER = ("cost", "common success", "E2E", "pivot", "E2E / pivot")
 
 
 def print_table(results: Results, console: Console) -> None:
-    """Print the tables and the findings."""
+    """Print which targets are met, the tables and the findings."""
+    console.print(f"{results.verdict}\n", markup=False, highlight=False)
     families = list(results.facts["drills"])
-    table = Table(title="Success in percent [95 % interval]; out of domain: change from the base")
-    for column in header(results):
-        table.add_column(column, justify="right" if column else "left")
     last = [row.name for row in results.rows if row.kind == "baseline"][-1]
-    for row in results.rows:
-        table.add_row(*cells(row, families), end_section=row.name == last)
-    console.print(table)
-    efficiency = Table(title="What it took to reach the best validation success that both reach")
-    for column in REACH_HEADER:
-        efficiency.add_column(column)
-    for reach in results.reaches:
-        efficiency.add_row(*reach_cells(reach))
-    console.print(efficiency)
+    _print(
+        console,
+        "Success in percent [95 % interval]; out of domain: change from the base",
+        header(results),
+        [cells(row, families) for row in results.rows],
+        section=[row.name for row in results.rows].index(last),
+    )
+    _print(console, "What learning cost, mean over seeds", *costs_table(results))
+    _print(
+        console,
+        "What it took to reach the best validation success that both reach",
+        REACH_HEADER,
+        [reach_cells(reach) for reach in results.reaches],
+    )
+    _print(
+        console,
+        "What it took to reach E2E's final validation success [95 % interval over seeds]",
+        FINAL_HEADER,
+        [final_cells(reach) for reach in results.final_reaches],
+    )
+    _print(console, "Targets [95 % interval]", *targets_table(results))
     for finding in results.findings:
         console.print(f"• {finding}", markup=False, highlight=False)
+
+
+def _print(
+    console: Console,
+    title: str,
+    titles: Sequence[str],
+    lines: Sequence[Sequence[str]],
+    *,
+    section: int | None = None,
+) -> None:
+    """Print a table with lines; a rule goes below the line of number ``section``."""
+    if not lines:
+        return
+    table = Table(title=title)
+    for column in titles:
+        table.add_column(column, justify="right" if column else "left")
+    for index, line in enumerate(lines):
+        table.add_row(*map(escape, line), end_section=index == section)
+    console.print(table)
 
 
 def render_html(results: Results, *, curves: bytes, bars: bytes) -> str:
@@ -115,8 +197,13 @@ def render_html(results: Results, *, curves: bytes, bars: bytes) -> str:
     template = environment.from_string(_TEMPLATE.read_text(encoding="utf-8"))
     families = list(results.facts["drills"])
     return template.render(
+        verdict=results.verdict,
         header=header(results),
         rows=[(row.kind, cells(row, families)) for row in results.rows],
+        costs=costs_table(results),
+        targets=targets_table(results),
+        final_header=FINAL_HEADER,
+        final_reaches=[final_cells(reach) for reach in results.final_reaches],
         reach_header=REACH_HEADER,
         reaches=[reach_cells(reach) for reach in results.reaches],
         reaches_by_seed={

@@ -1,7 +1,7 @@
 """Results, what a comparison measured, computed from the run's own records."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -37,9 +37,15 @@ class ArmRecord:
     """Tally of the training rollouts."""
     profile_wall_s: float = 0.0
     train_wall_s: float = 0.0
+    profile_cpu_s: float = 0.0
+    """Processor seconds of the process that learns, all its threads; sandboxes and browsers are
+    processes of their own and are not in it."""
+    train_cpu_s: float = 0.0
     states_profiled: int = 0
     states_mixed: int = 0
     pivots: int = 0
+    silent_share: float | None = None
+    """Share of the groups whose rewards are all equal, mean over steps; ``None`` without groups."""
     curve: tuple[CurvePoint, ...] = ()
 
 
@@ -65,6 +71,8 @@ class Row:
     """By measurement, such as ``test T=1``."""
     changes: Mapping[str, Estimate] = field(default_factory=dict)
     """Difference to the base by measurement; of arms only."""
+    out_of_domain: Estimate | None = None
+    """Mean of the changes out of domain, each family of tasks counting alike; of arms only."""
     costs: Mapping[str, float] = field(default_factory=dict)
     """Mean over seeds of what learning cost; of arms only."""
 
@@ -84,18 +92,80 @@ class Reach:
 
 
 @dataclass(frozen=True, slots=True)
+class FinalReach:
+    """What E2E and another arm spent to reach E2E's final validation success."""
+
+    arm: str
+    axis: Literal["turns", "wall_s"]
+    counts_profiling: bool
+    level: float | None
+    """That success, the mean of its seeds' last points; ``None`` if it is not above the start."""
+    e2e: float | None
+    spent: float | None
+    """By the arm; ``None`` if it never reached ``level``."""
+    best: float
+    """Highest success of the arm's mean curve."""
+    ratio: float | None
+    """E2E divided by the arm; above 1 the arm was cheaper."""
+    low: float | None = None
+    """Lower end of the ratio's 95 % bootstrap interval over seeds, 0 standing for "not reached";
+    ``None`` with one seed."""
+    high: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One of the numbers that the claim promises, and what became of it."""
+
+    name: str
+    verdict: Literal["met", "missed", "not measured"]
+    """By the estimate itself; ``sentence`` has the interval."""
+    value: float | None
+    """The estimate; ``None`` if it was not measured, or the level was never reached."""
+    figure: str
+    """The same with its interval, for a table."""
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True)
+class ArmTargets:
+    """The targets of one arm that learns from pivots."""
+
+    arm: str
+    targets: tuple[Target, ...]
+    evidence: str = ""
+    """How much the arm had to learn from, beside E2E."""
+
+    @property
+    def met(self) -> int:
+        """How many are met."""
+        return sum(one.verdict == "met" for one in self.targets)
+
+
+@dataclass(frozen=True, slots=True)
 class Results:
     """Everything that the report shows."""
 
+    verdict: str
+    """The report's first paragraph: which targets the headline arm meets and which it misses."""
+    targets: tuple[ArmTargets, ...]
+    """Of the headline arm, then of every other arm that learns from pivots."""
     rows: tuple[Row, ...]
     arms: tuple[ArmRecord, ...]
     reaches: tuple[Reach, ...]
     """Of the curves' mean over seeds."""
+    final_reaches: tuple[FinalReach, ...]
+    """Of every RL arm but E2E."""
     reaches_by_seed: Mapping[str, tuple[Reach, ...]]
     findings: tuple[str, ...]
     """Sentences made from the numbers."""
     facts: Mapping[str, Any]
     """Configuration, sizes of the sets, surroundings."""
+
+
+def is_out_of_domain(measurement: str) -> bool:
+    """Tell whether a measurement is of tasks that are nobody's domain."""
+    return not measurement.startswith(("test ", "unseen "))
 
 
 def pooled(results: Sequence[EvaluationResult]) -> EvaluationResult:
@@ -117,35 +187,56 @@ def estimate(results: Sequence[EvaluationResult]) -> Estimate:
     return Estimate(whole.success_rate, *whole.success_interval(), per_seed)
 
 
-def difference(
-    ours: Sequence[EvaluationResult],
-    theirs: Sequence[EvaluationResult],
+def difference(ours: Sequence[EvaluationResult], theirs: Sequence[EvaluationResult]) -> Estimate:
+    """Return our success rate minus theirs on the same tasks, with a paired bootstrap interval."""
+    one = mean_difference([(ours, theirs)])
+    per_seed = tuple(each.success_rate - pooled(theirs).success_rate for each in ours)
+    return replace(one, per_seed=per_seed if len(ours) > 1 else ())
+
+
+def mean_difference(
+    families: Sequence[tuple[Sequence[EvaluationResult], Sequence[EvaluationResult]]],
     *,
     resamples: int = 10_000,
 ) -> Estimate:
-    """Return our success rate minus theirs on the same tasks, with a paired bootstrap interval."""
-    pairs = zip(pooled(ours).successes, pooled(theirs).successes, strict=True)
-    gaps = np.array([np.mean(a) - np.mean(b) for a, b in pairs if a and b], dtype=np.float64)
+    """Return the mean over families of tasks of our success rate minus theirs.
+
+    Each family counts alike; the paired bootstrap draws tasks within their family.
+
+    Args:
+        families: Our results and theirs on each family, one result for each seed.
+        resamples: Number of bootstrap samples.
+    """
     generator = np.random.default_rng(0)
-    drawn = gaps[generator.integers(len(gaps), size=(resamples, len(gaps)))].mean(axis=1)
-    low, high = np.quantile(drawn, [0.025, 0.975])
-    per_seed = tuple(each.success_rate - pooled(theirs).success_rate for each in ours)
-    return Estimate(float(gaps.mean()), float(low), float(high), per_seed if len(ours) > 1 else ())
+    means, drawn = [], []
+    for ours, theirs in families:
+        pairs = zip(pooled(ours).successes, pooled(theirs).successes, strict=True)
+        gaps = np.array([np.mean(a) - np.mean(b) for a, b in pairs if a and b], dtype=np.float64)
+        means.append(gaps.mean())
+        chosen = generator.integers(len(gaps), size=(resamples, len(gaps)))
+        drawn.append(gaps[chosen].mean(axis=1))
+    low, high = np.quantile(np.mean(drawn, axis=0), [0.025, 0.975])
+    return Estimate(float(np.mean(means)), float(low), float(high))
 
 
-def mean_costs(records: Sequence[ArmRecord]) -> dict[str, float]:
-    """Return the mean over seeds of what one arm spent on learning."""
+def mean_costs(records: Sequence[ArmRecord], *, device: str = "cpu") -> dict[str, float]:
+    """Return the mean over seeds of what one arm spent on learning.
+
+    ``gpu_s`` is there if ``device`` is a GPU: the seconds for which learning held it.
+    """
 
     def mean(values: Sequence[float]) -> float:
         return float(np.mean(values))
 
-    tokens = ("generated_tokens", "prompt_tokens")
+    def tallied(name: str) -> float:
+        return mean([each.profile.get(name, 0) + each.train.get(name, 0) for each in records])
+
+    wall_s = mean([each.profile_wall_s + each.train_wall_s for each in records])
     return {
         "profile_turns": mean([each.profile.get("turns", 0) for each in records]),
         "train_turns": mean([each.train.get("turns", 0) for each in records]),
-        **{
-            name: mean([each.profile.get(name, 0) + each.train.get(name, 0) for each in records])
-            for name in tokens
-        },
-        "wall_s": mean([each.profile_wall_s + each.train_wall_s for each in records]),
+        **{name: tallied(name) for name in ("generated_tokens", "prompt_tokens", "env_s")},
+        "cpu_s": mean([each.profile_cpu_s + each.train_cpu_s for each in records]),
+        **({"gpu_s": wall_s} if device.startswith("cuda") else {}),
+        "wall_s": wall_s,
     }

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from benchmarks.deadline import Deadline
 from pivot_envs.errors import RecordError
 
 _PACKAGES = ("gymnasium", "numpy", "peft", "pivotrl-envs", "tokenizers", "torch", "transformers")
@@ -18,9 +19,15 @@ _PACKAGES = ("gymnasium", "numpy", "peft", "pivotrl-envs", "tokenizers", "torch"
 class RunDirectory:
     """A folder of JSON files, each written whole when its stage is done."""
 
-    def __init__(self, path: Path) -> None:
-        """Name the folder; nothing is created before ``claim``."""
+    def __init__(self, path: Path, deadline: Deadline | None = None) -> None:
+        """Name the folder; nothing is created before ``claim``.
+
+        Args:
+            path: The folder.
+            deadline: Asked whenever a stage was kept; by default there is time without end.
+        """
         self.path = path
+        self.deadline = deadline or Deadline()
 
     def claim(self, config: Mapping[str, Any]) -> bool:
         """Take the folder for a run, or go on with one of the same configuration.
@@ -57,10 +64,15 @@ class RunDirectory:
             )
 
     def stage(self, name: str, make: Callable[[], Any]) -> Any:
-        """Return what the JSON file ``name`` holds; make and write it if it is missing."""
+        """Return what the JSON file ``name`` holds; make and write it if it is missing.
+
+        Raises:
+            TimeIsUp: It was made, and the deadline has passed.
+        """
         file = self.path / name
         if not file.exists():
             self.write_json(name, make())
+            self.deadline.check()
         return json.loads(file.read_text(encoding="utf-8"))
 
     def write_json(self, name: str, content: Any) -> Path:

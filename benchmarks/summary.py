@@ -3,10 +3,20 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-from benchmarks.efficiency import reaches
+from benchmarks.efficiency import final_reaches, reaches
 from benchmarks.evaluations import Measurements
 from benchmarks.findings import findings
-from benchmarks.results import ArmRecord, Results, Row, difference, estimate, mean_costs
+from benchmarks.results import (
+    ArmRecord,
+    Results,
+    Row,
+    difference,
+    estimate,
+    is_out_of_domain,
+    mean_costs,
+    mean_difference,
+)
+from benchmarks.targets import RunNumbers, find_targets, verdict
 
 Kind = Literal["baseline", "base", "arm"]
 
@@ -15,6 +25,8 @@ def summarise(
     scores: Mapping[str, Sequence[Measurements]],
     records: Sequence[ArmRecord],
     facts: Mapping[str, Any],
+    *,
+    headline: str = "pivot",
 ) -> Results:
     """Return the results of a comparison.
 
@@ -23,18 +35,27 @@ def summarise(
             arms that ``records`` name are among them.
         records: What each arm of each seed did.
         facts: What the report says of the run beside its numbers.
+        headline: The arm that the claim is about; it need not have been run.
     """
     arms = list(dict.fromkeys(record.arm for record in records))
+    device = str(facts["config"].get("device", "cpu"))
     rows = tuple(
-        _row(name, _kind(name, arms), scores, [each for each in records if each.arm == name])
+        _row(
+            name, _kind(name, arms), scores, [each for each in records if each.arm == name], device
+        )
         for name in scores
     )
     seeds = sorted({record.seed for record in records})
-    both = reaches(records)
+    both, final = reaches(records), final_reaches(records)
+    numbers = RunNumbers(scores, {row.name: row for row in rows}, records, final)
+    targets = find_targets(numbers, headline)
     return Results(
+        verdict=verdict(targets),
+        targets=targets,
         rows=rows,
         arms=tuple(records),
         reaches=both,
+        final_reaches=final,
         reaches_by_seed={
             str(seed): reaches([each for each in records if each.seed == seed]) for seed in seeds
         },
@@ -54,6 +75,7 @@ def _row(
     kind: Kind,
     scores: Mapping[str, Sequence[Measurements]],
     records: Sequence[ArmRecord],
+    device: str,
 ) -> Row:
     measured = {
         measurement: [each[measurement] for each in scores[name]] for measurement in scores[name][0]
@@ -63,10 +85,16 @@ def _row(
         measurement: difference(results, [each[measurement] for each in base])
         for measurement, results in measured.items()
     }
+    families = [
+        (results, [each[measurement] for each in base])
+        for measurement, results in measured.items()
+        if is_out_of_domain(measurement)
+    ]
     return Row(
         name=name,
         kind=kind,
         scores={measurement: estimate(results) for measurement, results in measured.items()},
         changes=changes if kind == "arm" else {},
-        costs=mean_costs(records) if kind == "arm" else {},
+        out_of_domain=mean_difference(families) if kind == "arm" and families else None,
+        costs=mean_costs(records, device=device) if kind == "arm" else {},
     )

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 import tyro
@@ -19,9 +19,11 @@ from rich.console import Console
 import pivot_envs  # noqa: F401  registers the environments
 from benchmarks.arm_options import ARMS, MAIN_ARMS, check_arms
 from benchmarks.arms import Arm, train
+from benchmarks.deadline import UNFINISHED, Deadline, TimeIsUp
+from benchmarks.devices import find_device
 from benchmarks.domains import BASE_MODELS, DomainName, find_domain
 from benchmarks.evaluations import Evaluator
-from benchmarks.protocol import PRESETS, Protocol
+from benchmarks.protocol import PRESETS, PresetName, Protocol
 from benchmarks.run_directory import RunDirectory
 from benchmarks.study import Study, collect_demonstrations, progress_bars
 from pivot_agents.llm import LLMPolicy
@@ -38,7 +40,7 @@ _RATES = (2e-4, 5e-4, 1e-3, 2e-3)
 class Arguments:
     """Tune every arm with the same number of trials on the validation tasks."""
 
-    preset: Literal["quick", "full"] = "quick"
+    preset: PresetName = "quick"
     """Whose turn budget and tasks are used."""
     domain: DomainName = "coding"
     """What is tuned on."""
@@ -49,6 +51,10 @@ class Arguments:
     """Which arms to tune."""
     out: Path = Path("runs/tuning")
     """Run directory; an unfinished search in it goes on."""
+    device: str | None = None
+    """Where the model runs; as in benchmarks.compare."""
+    minutes: float | None = None
+    """Stop at the next step after so many minutes; the same command goes on."""
 
 
 def trials(name: str) -> list[dict[str, float]]:
@@ -121,13 +127,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
         check_arms(given.arms)
         domain = find_domain(given.domain)
         model = given.model or BASE_MODELS[given.domain]
-        base = LLMPolicy.load(model, max_new_tokens=protocol.max_new_tokens)
+        device = find_device(given.device, given.preset)
+        base = LLMPolicy.load(model, device=device, max_new_tokens=protocol.max_new_tokens)
         base.model.requires_grad_(False)
-        run = RunDirectory(given.out)
-        run.claim({"preset": given.preset, "domain": given.domain, "model": model})
+        run = RunDirectory(given.out, Deadline(given.minutes))
+        config = {"preset": given.preset, "domain": given.domain, "model": model}
+        run.claim({**config, "device": device})
         with progress_bars(console) as progress:
             study = Study(protocol, domain, domain.draw(protocol), base, run, progress)
             log = tune(study, given.arms)
+    except TimeIsUp:
+        console.print(
+            f"time is up; what is finished is kept in {given.out}, and the same command goes on"
+        )
+        return UNFINISHED
     except (PivotError, ValueError) as error:
         console.print(f"error: {error}", style="red", markup=False)
         return 1

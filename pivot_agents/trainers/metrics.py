@@ -37,3 +37,6 @@ class StepMetrics:
     """Seconds of that for rollouts."""
     wall_s: float = field(default=0.0, compare=False)
     """Seconds that the step took."""
+    cpu_s: float = field(default=0.0, compare=False)
+    """Processor seconds that this process spent on it, all its threads together; sandboxes and
+    browsers are processes of their own."""

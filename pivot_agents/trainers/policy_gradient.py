@@ -135,7 +135,7 @@ class PolicyGradientTrainer(AdapterTrainer):
         return min(1.0, max(shares))
 
     def _train_step(self) -> StepMetrics:
-        began = time.perf_counter()
+        began, cpu_began = time.perf_counter(), time.process_time()
         episodes, tally = self._roll_out()
         rolled_out_s = time.perf_counter() - began
         mine = score(
@@ -162,6 +162,7 @@ class PolicyGradientTrainer(AdapterTrainer):
             generated_tokens=tally.generated_tokens,
             rollout_s=rolled_out_s,
             wall_s=time.perf_counter() - began,
+            cpu_s=time.process_time() - cpu_began,
         )
 
     def _roll_out(self) -> tuple[list[Trajectory], Tally]:

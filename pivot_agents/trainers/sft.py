@@ -67,7 +67,7 @@ class SFTTrainer(AdapterTrainer):
         return min(1.0, self.step / self.config.max_steps) if self.config.max_steps else 1.0
 
     def _train_step(self) -> StepMetrics:
-        began = time.perf_counter()
+        began, cpu_began = time.perf_counter(), time.process_time()
         rows = [self._rows[index] for index in self.processes.share(self._chosen())]
         batches = self._pack(rows, self.config.micro_batch_tokens)
         model = self.policy.model
@@ -82,6 +82,7 @@ class SFTTrainer(AdapterTrainer):
             trained_tokens=sum(share[1] for share in shares),
             gradient_norm=norm,
             wall_s=time.perf_counter() - began,
+            cpu_s=time.process_time() - cpu_began,
         )
 
     def _chosen(self) -> list[int]:

@@ -8,8 +8,9 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
-from benchmarks.arm_options import ARMS
+from benchmarks.arm_options import ARMS, Plan
 from benchmarks.compare import INTERRUPTED, compare, main
+from benchmarks.deadline import UNFINISHED, TimeIsUp
 from benchmarks.protocol import PRESETS, draw_tasks
 from pivot_agents.tiny import tiny_model, train_tokenizer
 from pivot_envs.coding.task_file import default_tasks_path, read_tasks
@@ -77,9 +78,9 @@ def test_a_comparison_runs_to_its_report_and_is_not_run_twice(tmp_path, model):
 @pytest.mark.timeout(900)
 def test_arms_can_be_added_to_a_run_and_every_arm_comes_to_its_end(tmp_path, model):
     out = tmp_path / "run"
-    first = compare(MICRO, model=model, out=out, console=quiet(), arms=("SFT",))
+    first = compare(MICRO, model=model, out=out, console=quiet(), plan=Plan(("SFT",)))
     assert first.reaches == ()
-    results = compare(MICRO, model=model, out=out, console=quiet(), arms=tuple(ARMS))
+    results = compare(MICRO, model=model, out=out, console=quiet(), plan=Plan(tuple(ARMS)))
     records = {record.arm: record for record in results.arms}
     assert tuple(records) == tuple(ARMS)
     for name, options in ARMS.items():
@@ -91,6 +92,61 @@ def test_arms_can_be_added_to_a_run_and_every_arm_comes_to_its_end(tmp_path, mod
     assert records["random-pivots"].profile["turns"] == 0
     assert records["lazy-effect-own"].profile["turns"] > 0
     assert "lazy-outcome" in (out / "report.html").read_text()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_a_comparison_in_short_sittings_comes_to_the_results_of_one(tmp_path, model):
+    plan = Plan(("E2E", "random-pivots"))
+    whole = compare(MICRO, model=model, out=tmp_path / "once", console=quiet(), plan=plan)
+    out, sittings = tmp_path / "sittings", 0
+    while sittings < 100:
+        try:
+            results = compare(MICRO, model=model, out=out, console=quiet(), plan=plan, minutes=0)
+            break
+        except TimeIsUp:
+            sittings += 1
+    assert sittings > 10
+    assert [row.scores for row in results.rows] == [row.scores for row in whole.rows]
+    for ours, theirs in zip(results.arms, whole.arms, strict=True):
+        assert [point.turns for point in ours.curve] == [point.turns for point in theirs.curve]
+        assert [point.success for point in ours.curve] == [point.success for point in theirs.curve]
+        assert ours.train_cpu_s > 0
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_jobs_are_run_alone_and_the_report_is_made_from_them(tmp_path, model):
+    out = tmp_path / "run"
+    protocol = replace(MICRO, seeds=2)
+    options = {"model": model, "out": out, "console": quiet()}
+    assert compare(protocol, **options, plan=Plan(only=["E2E:1"])) is None
+    assert (out / "seed-1" / "E2E" / "metrics.jsonl").exists()
+    assert not (out / "seed-0").exists()
+    assert not (out / "report.html").exists()
+    before = (out / "seed-1" / "E2E" / "metrics.jsonl").read_bytes()
+    results = compare(protocol, **options, plan=Plan(("E2E",)))
+    assert [record.seed for record in results.arms] == [0, 1]
+    assert (out / "seed-1" / "E2E" / "metrics.jsonl").read_bytes() == before
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_a_program_whose_time_is_up_says_how_to_go_on(tmp_path, model, capsys):
+    command = ["--minutes", "0", "--model", model, "--out", str(tmp_path / "run")]
+    assert main(command) == UNFINISHED
+    output = " ".join(capsys.readouterr().out.split())
+    assert "time is up; what is finished is kept in" in output
+    assert f"python -m benchmarks.compare --minutes 0 --model {model}" in output
+
+
+def test_a_job_or_a_headline_that_is_none_is_named(tmp_path, model, capsys):
+    out = ["--out", str(tmp_path / "run")]
+    assert main([*out, "--only", "pivot:1"]) == 1
+    assert "a seed from 0 to 0; got 'pivot:1'" in " ".join(capsys.readouterr().out.split())
+    assert main([*out, "--headline", "E2E"]) == 1
+    assert "got E2E" in " ".join(capsys.readouterr().out.split())
+    assert not (tmp_path / "run").exists()
 
 
 def test_an_unknown_arm_is_named_with_those_there_are(tmp_path, model, capsys):

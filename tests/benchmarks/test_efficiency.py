@@ -1,7 +1,15 @@
 import numpy as np
 import pytest
 
-from benchmarks.efficiency import cost_to_reach, curve_of, mean_curve, reach, reaches
+from benchmarks.efficiency import (
+    cost_to_reach,
+    curve_of,
+    final_reach,
+    final_reaches,
+    mean_curve,
+    reach,
+    reaches,
+)
 from benchmarks.results import ArmRecord, CurvePoint
 
 
@@ -69,3 +77,65 @@ def test_the_mean_of_curves_ends_where_the_shortest_ends():
     costs, successes = mean_curve([one, other])
     assert costs.tolist() == [0, 10]
     assert successes.tolist() == [0, 0.75]
+
+
+def test_a_held_mean_goes_on_to_where_the_longest_ends():
+    one = (np.array([0.0, 10.0]), np.array([0.0, 1.0]))
+    other = (np.array([0.0, 20.0]), np.array([0.0, 1.0]))
+    costs, successes = mean_curve([one, other], is_held=True)
+    assert costs.tolist() == [0, 10, 20]
+    assert successes.tolist() == [0, 0.75, 1]
+
+
+LAZY = record("lazy-effect", [(0, 0, 0.2), (200, 10, 0.5), (400, 30, 0.6)])
+
+
+def test_an_arm_is_compared_at_the_final_success_of_e2e():
+    found = final_reach([E2E, LAZY], "lazy-effect", "turns", counts_profiling=True)
+    assert (found.level, found.e2e, found.spent) == pytest.approx((0.5, 800, 200))
+    assert found.ratio == pytest.approx(4.0)
+    assert found.best == pytest.approx(0.6)
+    assert (found.low, found.high) == (None, None)
+    found = final_reach([E2E, LAZY], "lazy-effect", "wall_s", counts_profiling=True)
+    assert found.ratio == pytest.approx(20.0)
+
+
+def test_an_arm_that_stays_below_the_final_success_has_not_reached_it():
+    found = final_reach([E2E, PIVOT], "pivot", "turns", counts_profiling=True)
+    assert found.level == pytest.approx(0.5)
+    assert (found.spent, found.ratio) == (None, None)
+    assert found.best == pytest.approx(0.4)
+
+
+def test_an_e2e_that_ends_where_it_began_has_no_success_to_reach():
+    fallen = record("E2E", [(0, 0, 0.2), (400, 100, 0.5), (800, 200, 0.2)])
+    found = final_reach([fallen, LAZY], "lazy-effect", "turns", counts_profiling=True)
+    assert (found.level, found.e2e, found.spent, found.ratio) == (None, None, None, None)
+
+
+def test_e2e_reaches_the_mean_of_its_seeds_last_points_whatever_their_lengths():
+    other = record("E2E", [(0, 0, 0.2), (400, 100, 0.25), (900, 250, 0.3)], seed=1)
+    again = record("lazy-effect", [(0, 0, 0.2), (400, 30, 0.4)], seed=1)
+    found = final_reach([E2E, other, LAZY, again], "lazy-effect", "turns", counts_profiling=True)
+    assert found.level == pytest.approx(0.4)
+    assert found.e2e == pytest.approx(900)
+    assert found.spent == pytest.approx(200)
+    assert found.low <= found.ratio <= found.high
+
+
+def test_a_seed_that_never_arrives_pulls_the_interval_to_zero():
+    arms = [record("E2E", [(0, 0, 0.2), (800, 200, 0.5)], seed=seed) for seed in range(2)]
+    arms += [record("pivot", [(0, 0, 0.2), (100, 9, 1.0)], seed=0)]
+    arms += [record("pivot", [(0, 0, 0.2), (100, 9, 0.2)], seed=1)]
+    found = final_reach(arms, "pivot", "turns", counts_profiling=True)
+    assert found.ratio > 1
+    assert found.low == 0
+    assert found.high > found.ratio
+
+
+def test_every_rl_arm_but_e2e_is_compared_in_four_ways():
+    sft = record("SFT", [(0, 0, 0.2), (0, 9, 0.9)])
+    found = final_reaches([sft, E2E, PIVOT, LAZY])
+    assert [one.arm for one in found] == ["pivot"] * 4 + ["lazy-effect"] * 4
+    assert len({(one.axis, one.counts_profiling) for one in found}) == 4
+    assert final_reaches([sft, PIVOT]) == ()

@@ -37,7 +37,7 @@ def test_arms_learn_from_tasks_that_are_new_to_the_base(tasks):
 def test_long_functions_are_in_no_set(tasks, preset):
     protocol = PRESETS[preset]
     lines = {tasks[task_id].bug.lines for task_id in draw_tasks(tasks.values(), protocol).every}
-    assert max(lines) <= protocol.max_lines < max(task.bug.lines for task in tasks.values())
+    assert max(lines) <= protocol.max_lines <= max(task.bug.lines for task in tasks.values())
 
 
 def test_the_draw_follows_its_seed_and_not_the_order_of_the_file(tasks):

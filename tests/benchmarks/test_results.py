@@ -7,7 +7,15 @@ from rich.console import Console
 from benchmarks.findings import findings
 from benchmarks.plots import draw_bars, draw_curves
 from benchmarks.report import print_table, render_html
-from benchmarks.results import ArmRecord, CurvePoint, difference, estimate, pooled
+from benchmarks.results import (
+    ArmRecord,
+    CurvePoint,
+    difference,
+    estimate,
+    mean_costs,
+    mean_difference,
+    pooled,
+)
 from benchmarks.summary import summarise
 from pivot_agents.evaluation import EvaluationResult
 
@@ -114,6 +122,39 @@ def test_a_task_without_an_outcome_is_left_out_of_a_difference():
     assert difference([lost], [other]).mean == 1.0
 
 
+def test_a_mean_difference_counts_families_alike():
+    small, large = ([result(2, 2)], [result(0, 2)]), ([result(0, 8)], [result(0, 8)])
+    one = mean_difference([small, large])
+    assert one.mean == pytest.approx(0.5)
+    assert (one.low, one.high) == (0.5, 0.5)
+    assert mean_difference([small]).mean == difference(*small).mean
+
+
+def test_costs_are_counted_with_profiling_and_the_gpu_is_held_for_all_of_it():
+    one = record(
+        "pivot",
+        0,
+        [],
+        profile={"turns": 40, "generated_tokens": 5, "prompt_tokens": 50, "env_s": 1.0},
+        train={"turns": 60, "generated_tokens": 7, "prompt_tokens": 70, "env_s": 2.0},
+        profile_wall_s=3.0,
+        train_wall_s=4.0,
+        profile_cpu_s=5.0,
+        train_cpu_s=6.0,
+    )
+    expected = {
+        "profile_turns": 40,
+        "train_turns": 60,
+        "generated_tokens": 12,
+        "prompt_tokens": 120,
+        "env_s": 3.0,
+        "cpu_s": 11.0,
+        "wall_s": 7.0,
+    }
+    assert mean_costs([one]) == expected
+    assert mean_costs([one], device="cuda") == {**expected, "gpu_s": 7.0}
+
+
 def test_findings_say_who_has_not_beaten_the_baselines(scores, records):
     results = summarise(scores, records, FACTS)
     text = " ".join(results.findings)
@@ -137,7 +178,10 @@ def test_findings_say_what_was_spent_or_that_nothing_was_reached(scores, records
 
 def test_results_are_json(scores, records):
     text = json.dumps(asdict(summarise(scores, records, FACTS)), allow_nan=False)
-    assert json.loads(text)["rows"][0]["name"] == "nothing"
+    written = json.loads(text)
+    assert written["rows"][0]["name"] == "nothing"
+    assert written["targets"][0]["arm"] == "pivot"
+    assert next(iter(written)) == "verdict"
 
 
 def test_the_table_names_every_policy(scores, records):
@@ -146,6 +190,9 @@ def test_the_table_names_every_policy(scores, records):
     text = console.export_text()
     assert all(name in text for name in scores)
     assert "E2E / pivot" in text
+    assert "E2E / the arm" in text
+    assert "prompt tokens" in text
+    assert text.lstrip().startswith("Of the 5 targets")
 
 
 def test_the_page_is_self_contained_and_escaped(scores, records):
@@ -156,6 +203,8 @@ def test_the_page_is_self_contained_and_escaped(scores, records):
     assert "a &lt;model&gt;" in page
     assert page.count("data:image/png;base64,") == 2
     assert "http" not in page
+    first = page[page.index("<p") : page.index("</p>")]
+    assert "Of the 5 targets, every cost counted, pivot meets" in first
     assert "seed 1" in page
 
 

@@ -1,5 +1,6 @@
 import pytest
 
+from benchmarks.deadline import Deadline, TimeIsUp
 from benchmarks.run_directory import Journal, RunDirectory, fingerprint
 from pivot_envs.errors import RecordError
 
@@ -26,6 +27,12 @@ def test_an_interrupted_stage_leaves_nothing(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         run.stage("stage.json", interrupted)
     assert run.stage("stage.json", lambda: 1) == 1
+
+
+def test_time_is_up_only_after_a_stage_was_kept(tmp_path):
+    with pytest.raises(TimeIsUp):
+        RunDirectory(tmp_path, Deadline(0)).stage("stage.json", lambda: 1)
+    assert RunDirectory(tmp_path, Deadline(0)).stage("stage.json", lambda: 2) == 1
 
 
 def test_the_same_configuration_goes_on(tmp_path):

@@ -4,6 +4,7 @@ import json
 import gymnasium as gym
 import pytest
 
+from benchmarks.deadline import Deadline, TimeIsUp
 from benchmarks.training_log import TrainingLog
 from pivot_agents.accounting import Tally, TurnCounter
 from pivot_agents.llm import LLMPolicy
@@ -29,13 +30,19 @@ def trainer(pool, *, budget=16):
     return PolicyGradientTrainer(base.with_adapter(), pool, config, counter=counter)
 
 
-def log_of(folder, learner, validated):
+def log_of(folder, learner, validated, deadline=None):
     def validate():
         validated.append(learner.step)
         return 0.5
 
     return TrainingLog(
-        folder, learner, base_success=0.25, validate=validate, spent_turns=4, spent_s=2.0
+        folder,
+        learner,
+        base_success=0.25,
+        validate=validate,
+        spent_turns=4,
+        spent_s=2.0,
+        deadline=deadline,
     )
 
 
@@ -71,6 +78,38 @@ def test_training_that_stopped_goes_on_to_the_same_curve(tmp_path, pool):
     metrics = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
     assert [line["step"] for line in metrics] == [1, 2, 3]
     assert [line["learning_turns"] for line in metrics] == [8, 12, 16]
+
+
+def steps_of(folder):
+    """The metrics of all steps, without what depends on the machine."""
+    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    return [{name: value for name, value in line.items() if name[-2:] != "_s"} for line in lines]
+
+
+def test_training_in_sittings_of_a_step_gives_the_curve_of_one_sitting(tmp_path, pool):
+    learner = trainer(pool, budget=24)
+    run(log_of(tmp_path / "once", learner, []), learner)
+    for _ in range(5):
+        learner = trainer(pool, budget=24)
+        log = log_of(tmp_path / "sittings", learner, [], Deadline(0))
+        log.validate(every_turns=8)
+        with pytest.raises(TimeIsUp):
+            run(log, learner)
+    learner = trainer(pool, budget=24)
+    log_of(tmp_path / "sittings", learner, []).validate(every_turns=8)
+    assert learner.is_done
+    assert steps_of(tmp_path / "sittings") == steps_of(tmp_path / "once")
+    assert points(tmp_path / "sittings") == points(tmp_path / "once")
+
+
+def test_a_log_knows_the_processor_seconds_and_the_groups_without_signal_of_all_steps(
+    tmp_path, pool
+):
+    learner = trainer(pool)
+    log = log_of(tmp_path, learner, [])
+    run(log, learner)
+    assert log.cpu_s > 0
+    assert log.silent_share == 1.0
 
 
 def test_metrics_beyond_the_checkpoint_are_made_again(tmp_path, pool):

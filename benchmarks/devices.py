@@ -1,0 +1,25 @@
+"""Devices, where the model of a benchmark runs."""
+
+import torch
+
+from benchmarks.protocol import PresetName
+
+
+def find_device(wanted: str | None, preset: PresetName) -> str:
+    """Return the name of a device for ``torch``.
+
+    Args:
+        wanted: A name, or ``auto`` for the GPU if there is one; ``None`` is ``auto`` for the preset
+            ``gpu`` and the processor for the others.
+        preset: Whose default counts.
+    """
+    if wanted is None:
+        wanted = "auto" if preset == "gpu" else "cpu"
+    if wanted != "auto":
+        return wanted
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def gpu_name(device: torch.device) -> str | None:
+    """Return the model of the GPU, ``None`` if the device is none."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else None
