@@ -60,7 +60,9 @@ def test_what_solves_the_task_at_once_is_paid() -> None:
     assert rewarded(pivot, pivot.rest[1])[0] == 1.0
 
 
-@pytest.mark.parametrize("action", [answer("wrong"), "no call", '{"name": "jump", "arguments": {}}'])
+@pytest.mark.parametrize(
+    "action", [answer("wrong"), "no call", '{"name": "jump", "arguments": {}}']
+)
 def test_what_ends_in_failure_or_is_no_call_is_not_paid(action: str) -> None:
     assert rewarded(drill_pivot(), action)[0] == 0.0
 
