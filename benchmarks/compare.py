@@ -23,7 +23,7 @@ from benchmarks.devices import find_device, gpu_name
 from benchmarks.domains import BASE_MODELS, Domain, DomainName, find_domain
 from benchmarks.evaluations import Evaluator, Measurements
 from benchmarks.plots import draw_bars, draw_curves
-from benchmarks.protocol import PRESETS, PresetName, Protocol
+from benchmarks.protocol import PresetName, Protocol, protocol_for
 from benchmarks.report import print_table, render_html
 from benchmarks.results import ArmRecord, Results
 from benchmarks.run_directory import RunDirectory, fingerprint
@@ -239,7 +239,7 @@ def _write(run: RunDirectory, results: Results, scores: dict[str, list[Measureme
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit status."""
     given = tyro.cli(Arguments, args=arguments)
-    protocol = PRESETS[given.preset]
+    protocol = protocol_for(given.preset, given.domain)
     if given.seeds is not None:
         protocol = replace(protocol, seeds=max(1, given.seeds))
     if given.max_lines is not None:

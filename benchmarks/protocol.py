@@ -2,7 +2,7 @@
 
 import random
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from benchmarks.corpus import is_for_pretraining
@@ -99,15 +99,15 @@ PRESETS: Mapping[str, Protocol] = {
         drills=32,
     ),
     "full": Protocol(
-        demonstrations=64,
+        demonstrations=32,
         turn_budget=6000,
         seeds=3,
         profile_samples=8,
-        test_tasks=64,
+        test_tasks=44,
         test_samples=2,
         unseen_tasks=32,
         unseen_samples=1,
-        validation_tasks=24,
+        validation_tasks=10,
         validation_samples=2,
         validate_every_turns=1000,
         drills=64,
@@ -135,6 +135,15 @@ PRESETS: Mapping[str, Protocol] = {
     ),
 }
 PresetName = Literal["quick", "full", "gpu"]
+
+
+def protocol_for(preset: PresetName, domain: str) -> Protocol:
+    """Return a preset's protocol in a domain; on the web there are instances without end."""
+    protocol = PRESETS[preset]
+    if preset == "full" and domain == "web":
+        return replace(protocol, demonstrations=64, test_tasks=64, validation_tasks=24)
+    return protocol
+
 
 DRILL_FAMILIES = ("lookup", "reverse")
 """The two out-of-domain families of ``pivot/Drill-v0``."""

@@ -23,7 +23,7 @@ from benchmarks.deadline import UNFINISHED, Deadline, TimeIsUp
 from benchmarks.devices import find_device
 from benchmarks.domains import BASE_MODELS, DomainName, find_domain
 from benchmarks.evaluations import Evaluator
-from benchmarks.protocol import PRESETS, PresetName, Protocol
+from benchmarks.protocol import PresetName, Protocol, protocol_for
 from benchmarks.run_directory import RunDirectory
 from benchmarks.study import Study, collect_demonstrations, progress_bars
 from pivot_agents.llm import LLMPolicy
@@ -121,7 +121,7 @@ def read_tuned(path: Path) -> Mapping[str, Mapping[str, float]]:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit status."""
     given, console = tyro.cli(Arguments, args=arguments), Console()
-    protocol = PRESETS[given.preset]
+    protocol = protocol_for(given.preset, given.domain)
     torch.set_num_threads(protocol.threads)
     try:
         check_arms(given.arms)

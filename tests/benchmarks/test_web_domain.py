@@ -3,7 +3,7 @@ from dataclasses import replace
 
 import pytest
 
-from benchmarks.protocol import PRESETS
+from benchmarks.protocol import PRESETS, protocol_for
 from benchmarks.web_corpus import FIRST_SEED
 from benchmarks.web_domain import KNOWN, UNSEEN, WITHHELD, RandomUser, WebDomain, WithoutPage
 from pivot_agents.policy import Completion, Context
@@ -19,12 +19,12 @@ def context(*messages: Message) -> Context:
 
 @pytest.mark.parametrize("preset", PRESETS)
 def test_the_sets_of_web_tasks_are_apart_and_none_is_for_pretraining(preset):
-    draw = WebDomain().draw(PRESETS[preset])
+    draw = WebDomain().draw(protocol_for(preset, "web"))
     assert len(set(draw.every)) == len(draw.every)
     assert max(int(task_id.partition("#")[2]) for task_id in draw.every) < FIRST_SEED
     assert {task_id.partition("#")[0] for task_id in draw.unseen} <= set(UNSEEN)
     assert {task_id.partition("#")[0] for task_id in draw.test} <= set(KNOWN)
-    assert len(draw.test) == PRESETS[preset].test_tasks
+    assert len(draw.test) == protocol_for(preset, "web").test_tasks
 
 
 def test_every_known_template_is_trained_on_and_tested():
