@@ -2,22 +2,18 @@
 
 import contextlib
 from abc import abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pivot_envs.errors import SandboxError, SnapshotError, UnsavableError
-from pivot_envs.sandbox.agent.bounds import check_changes
 from pivot_envs.sandbox.agent.frames import Channel
-from pivot_envs.sandbox.base import CommandResult, FileEntry, Sandbox, SandboxState, TestReport
+from pivot_envs.sandbox.base import CommandResult, Sandbox, SandboxState, TestReport
 from pivot_envs.sandbox.limits import Limits
-from pivot_envs.sandbox.listing import Listing
+from pivot_envs.sandbox.mirror import Mirror
 from pivot_envs.sandbox.pytest_command import pytest_words
-from pivot_envs.snapshot import sha256
 
 ANSWER_TIMEOUT_S = 60.0
 """How long the agent may take for anything but a command, and a command beyond its own time."""
-MAX_CACHED_BYTES = 256 * 1024 * 1024
-"""Blobs that a sandbox remembers beyond those of its last state."""
 
 _REFUSED = ("missing", "value", "failure")
 
@@ -38,10 +34,7 @@ class AgentSandbox(Sandbox):
         self._limits = limits
         self._channel: Channel | None = None
         self._level = ""
-        self._listing = Listing()
-        self._blobs: dict[str, bytes] = {}
-        self._cached_bytes = 0
-        self._must_forget = False
+        self._mirror = Mirror()
 
     @property
     def level(self) -> str:
@@ -130,17 +123,16 @@ class AgentSandbox(Sandbox):
         Raises:
             UnsavableError: Commands left a workspace that no state can hold.
         """
-        request = {"op": "save", "forget": self._forget()}
+        request = {"op": "save", "forget": self._mirror.forget()}
         header, blobs = self._ask(request, expected=("unsavable",))
         if "error" in header:
             raise UnsavableError(f"the workspace cannot be saved: {header['error']}")
-        self._must_forget = False
-        for blob in blobs:
-            self._remember(sha256(blob), blob)
-        if header["changed"] or header["removed"]:
-            changed = (FileEntry(*fields) for fields in header["changed"])
-            self._listing.change(changed, header["removed"])
-        return self._state(header["shell"])
+        self._mirror.take_saved(header["changed"], header["removed"], blobs)
+        try:
+            return self._mirror.state(header["shell"])
+        except SandboxError:
+            self._end()
+            raise
 
     def load(self, state: SandboxState) -> None:
         """End all processes, bring back a saved workspace and shell, and verify the result.
@@ -151,33 +143,26 @@ class AgentSandbox(Sandbox):
             SnapshotError: A blob is missing, a path is none, or the loaded workspace differs from
                 the state. The box can still load another state.
         """
-        must_forget = self._forget()
-        wanted = {entry.path: entry for entry in state.files}
-        changed, removed = self._listing.differences(wanted)
-        try:
-            paths = [*(entry.path for entry in changed), *removed]
-            check_changes(self._listing.entries, wanted, paths)
-        except ValueError as error:
-            raise SnapshotError(f"the state cannot be loaded: {error}") from error
-        # What the box holds already was remembered when it was saved or loaded.
-        self._take_blobs(state, changed)
+        must_forget = self._mirror.forget()
+        changes = self._mirror.changes_to(state)
         request = {
             "op": "load",
             "forget": must_forget,
-            "changed": [(entry.path, entry.kind, entry.mode, entry.content) for entry in changed],
-            "removed": removed,
-            "count": len(wanted),
+            "changed": [
+                (entry.path, entry.kind, entry.mode, entry.content) for entry in changes.entries
+            ],
+            "removed": changes.removed,
+            "count": changes.count,
             "shell": _sendable(state.shell),
         }
         header, _ = self._ask(request, expected=("value",))
         if "needed" in header:
-            blobs = [self._blobs[name] for name in header["needed"]]
+            blobs = self._mirror.contents(header["needed"])
             header, _ = self._ask({}, blobs, expected=("value",))
         if "error" in header:
-            self._must_forget = True
+            self._mirror.doubt()
             raise SnapshotError(f"the state cannot be loaded: {header['error']}")
-        self._must_forget = False
-        self._listing.change(changed, removed)
+        self._mirror.take_loaded(changes)
 
     def run_tests(
         self, test_ids: Sequence[str], *, timeout_s: float, options: Sequence[str] = ()
@@ -225,7 +210,7 @@ class AgentSandbox(Sandbox):
     def _end(self) -> None:
         """End the box as it is; another one may follow."""
         channel, self._channel = self._channel, None
-        self._listing, self._blobs, self._cached_bytes = Listing(), {}, 0
+        self._mirror = Mirror()
         if channel is not None:
             channel.close()
             self._shut()
@@ -267,41 +252,6 @@ class AgentSandbox(Sandbox):
         if "error" in answer and answer.get("kind") not in expected:
             raise SandboxError(f"{header.get('op', 'load')} failed in the box: {answer['error']}")
         return answer, parts
-
-    def _forget(self) -> bool:
-        """Tell whether the box has to be told everything anew; then nothing is known of it."""
-        if self._must_forget:
-            self._listing = Listing()
-        return self._must_forget
-
-    def _remember(self, name: str, blob: bytes) -> None:
-        if name not in self._blobs:
-            self._blobs[name] = blob
-            self._cached_bytes += len(blob)
-
-    def _take_blobs(self, state: SandboxState, entries: Iterable[FileEntry]) -> None:
-        """Remember some of a state's blobs; each is hashed when it is first seen."""
-        names = {entry.content for entry in entries if entry.kind == "file"}
-        for name in names - self._blobs.keys():
-            blob = state.blobs.get(name)
-            if blob is None:
-                raise SnapshotError(f"the state lacks the blob {name!r:.20}")
-            if sha256(blob) != name:
-                raise SnapshotError(f"the blob {name!r:.20} differs from what its name says")
-            self._remember(name, blob)
-
-    def _state(self, shell: str) -> SandboxState:
-        try:
-            blobs = {name: self._blobs[name] for name in self._listing.names}
-        except KeyError as error:
-            self._end()
-            raise SandboxError("the box broke its protocol: it kept a blob back") from error
-        files = self._listing.files()
-        if self._cached_bytes > MAX_CACHED_BYTES and (
-            self._cached_bytes > MAX_CACHED_BYTES + sum(len(blob) for blob in blobs.values())
-        ):
-            self._blobs, self._cached_bytes, self._must_forget = {}, 0, True
-        return SandboxState(files, shell, blobs)
 
 
 def _sendable(text: str) -> str:

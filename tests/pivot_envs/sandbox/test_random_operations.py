@@ -4,8 +4,6 @@ import hashlib
 import os
 import sys
 from collections import Counter
-from copy import copy
-from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
@@ -17,9 +15,10 @@ from hypothesis.stateful import run_state_machine_as_test as run_as_test
 
 from pivot_envs.sandbox.base import Sandbox, SandboxState
 
+from .model_tree import ModelTree, Node, is_within
+
 LOOK, BUSY = (Path(__file__).with_name("programs") / name for name in ("look.py", "busy.py"))
 EMPTY = SandboxState((), "", {})
-NAMES = (b"a", b"b c", b"new\nline", b"\377\376", b"-e", b".f", "ä☃".encode(), b"'\"$x`\\")
 TARGETS = (b"a", b"missing", b".", b"..", b"/workspace/b c", b"/nowhere", b"\377", b"-e/../a", b"l")
 MODES = {
     "file": (0o644, 0o755, 0o600, 0o444, 0o000, 0o664),
@@ -27,17 +26,7 @@ MODES = {
 }
 INDEX = st.integers(0, 9999)
 CONTENT = st.binary(max_size=12)
-LEFT_ALONE = (b"busy", b"many")
 ANY = ("file", "symlink", "directory")
-
-
-@dataclass
-class Node:
-    """A file, symlink or directory; hard links are one node under two paths."""
-
-    kind: str
-    mode: int
-    content: bytes = b""
 
 
 def quoted(raw: bytes, start: str = "./") -> str:
@@ -49,21 +38,6 @@ def printed(content: bytes) -> str:
     return "printf '" + "".join(f"\\{byte:03o}" for byte in content) + "'"
 
 
-def is_within(path: bytes, folder: bytes) -> bool:
-    return (path + b"/").startswith(folder + b"/")
-
-
-def nodes_of(state: SandboxState) -> dict[bytes, Node]:
-    found = {}
-    for entry in state.files:
-        content = os.fsencode(entry.content)
-        if entry.kind == "file":
-            content = state.blobs[entry.content]
-            assert hashlib.sha256(content).hexdigest() == entry.content
-        found[os.fsencode(entry.path)] = Node(entry.kind, entry.mode, content)
-    return found
-
-
 class RandomOperations(RuleBasedStateMachine):
     """Does the same in the box and in the model."""
 
@@ -73,15 +47,15 @@ class RandomOperations(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.tree: dict[bytes, Node] = {}
-        self.states: list[tuple[SandboxState, dict[bytes, Node]]] = []
+        self.tree = ModelTree()
+        self.states: list[tuple[SandboxState, ModelTree]] = []
         self.is_changing = False
         self.box.load(EMPTY)
 
     @initialize(files=st.sampled_from((0, 250)))  # so many that a save does not look at all
     def fill(self, files: int) -> None:
         self.run(f"mkdir many; seq -f many/%g {files} | xargs -r touch", kind="looks")
-        self.tree = {b"many/%d" % number: Node("file", 0o644) for number in range(1, files + 1)}
+        self.tree |= {b"many/%d" % number: Node("file", 0o644) for number in range(1, files + 1)}
         self.tree[b"many"] = Node("directory", 0o755)
 
     def run(self, command: str, works: bool = True, kind: str = "operations") -> str:
@@ -96,41 +70,9 @@ class RandomOperations(RuleBasedStateMachine):
             self.mismatches.append(f"{what}: {found!r}, expected {expected!r}")
         assert found == expected, what
 
-    def may(self, path: bytes, bits: int) -> bool:
-        """Tell whether the user may pass the folders above, and has these bits in the last."""
-        folders = [path[:end] for end, byte in enumerate(path) if byte == ord("/")]
-        return all(self.tree[folder].mode & 0o100 for folder in folders) and (
-            not folders or self.tree[folders[-1]].mode & bits == bits
-        )
-
-    def pick(self, index: int, kinds: tuple[str, ...], bits: int = 0, own: int = 0) -> bytes | None:
-        """Choose an entry of one of the kinds; ``bits`` of its folder and ``own`` are set."""
-        found = [
-            path
-            for path, node in sorted(self.tree.items(), key=lambda item: item[0])
-            if node.kind in kinds and node.mode & own == own and self.may(path, bits)
-            if path.partition(b"/")[0] not in LEFT_ALONE
-        ]
-        return found[index % len(found)] if found else None
-
-    def place(self, index: int) -> bytes:
-        """Choose a path, taken or free, in a folder in which the user may create."""
-        folders = [path for path in sorted(self.tree) if self.tree[path].kind == "directory"]
-        name, index = NAMES[index % len(NAMES)], index // len(NAMES)
-        paths = [
-            name,
-            *(path + b"/" + name for path in folders if path.partition(b"/")[0] not in LEFT_ALONE),
-        ]
-        paths = [path for path in paths if path.count(b"/") < 4 and self.may(path, 0o300)]
-        return paths[index % len(paths)]
-
-    def below(self, path: bytes) -> list[bytes]:
-        """Return a path and all below it."""
-        return [each for each in self.tree if is_within(each, path)]
-
     @rule(place=INDEX, content=CONTENT, operator=st.sampled_from((">", ">>")))
     def write(self, place: int, content: bytes, operator: str) -> None:
-        path = self.place(place)
+        path = self.tree.place(place)
         node = self.tree.get(path, Node("file", 0o644))
         if node.kind != "symlink":
             works = node.kind == "file" and bool(node.mode & 0o200)
@@ -141,7 +83,7 @@ class RandomOperations(RuleBasedStateMachine):
 
     @rule(place=INDEX, content=CONTENT)
     def write_and_read_from_outside(self, place: int, content: bytes) -> None:
-        path = self.place(place)
+        path = self.tree.place(place)
         node = self.tree.get(path, Node("file", 0o644))
         if node.kind == "file" and node.mode & 0o600 == 0o600:
             self.counts["operations"] += 1
@@ -151,7 +93,7 @@ class RandomOperations(RuleBasedStateMachine):
 
     @rule(index=INDEX, fill=st.sampled_from((b"x", b"\0", b"\377")))
     def edit_and_set_the_time_back(self, index: int, fill: bytes) -> None:
-        path = self.pick(index, ("file",), own=0o200)
+        path = self.tree.pick(index, ("file",), own=0o200)
         if path is not None and len(self.tree[path].content) < 5000:
             node, file = self.tree[path], quoted(path)
             node.content = fill * len(node.content)
@@ -162,7 +104,7 @@ class RandomOperations(RuleBasedStateMachine):
 
     @rule(index=INDEX, size=st.sampled_from((0, 1, 4096, 5000, 200_000)), is_cut=st.booleans())
     def make_sparse(self, index: int, size: int, is_cut: bool) -> None:
-        path = self.pick(index, ("file",), own=0o200)
+        path = self.tree.pick(index, ("file",), own=0o200)
         if path is not None:
             node = self.tree[path]
             self.run(
@@ -177,12 +119,12 @@ class RandomOperations(RuleBasedStateMachine):
     @rule(place=INDEX, kind=st.sampled_from((*ANY, "link", "")), index=INDEX, content=CONTENT)
     def replace(self, place: int, kind: str, index: int, content: bytes) -> None:
         """Delete what is at a path, if anything is, and make something of some kind there."""
-        path, here = self.place(place), quoted(self.place(place))
+        path, here = self.tree.place(place), quoted(self.tree.place(place))
         if path in self.tree:
             self.run(f"find {here} -type d -exec chmod u+rwx {{}} \\; ; rm -rf {here}")
-            for each in self.below(path):
+            for each in self.tree.below(path):
                 del self.tree[each]
-        other = self.pick(index, ("file",))
+        other = self.tree.pick(index, ("file",))
         if kind == "directory":
             parent = self.tree.get(path.rpartition(b"/")[0])
             inherited = parent.mode & 0o2000 if parent else 0
@@ -201,7 +143,7 @@ class RandomOperations(RuleBasedStateMachine):
 
     @rule(index=INDEX, mode=INDEX)
     def change_the_mode(self, index: int, mode: int) -> None:
-        path = self.pick(index, ("file", "directory"))
+        path = self.tree.pick(index, ("file", "directory"))
         if path is not None:
             node, modes = self.tree[path], MODES[self.tree[path].kind]
             node.mode = modes[mode % len(modes)]
@@ -209,7 +151,7 @@ class RandomOperations(RuleBasedStateMachine):
 
     @rule(index=INDEX, place=INDEX)
     def rename(self, index: int, place: int) -> None:
-        path, new = self.pick(index, ANY, bits=0o300), self.place(place)
+        path, new = self.tree.pick(index, ANY, bits=0o300), self.tree.place(place)
         if path is None or is_within(new, path) or self.tree[path] is self.tree.get(new):
             return
         # mv refuses to replace a place by a link to it.
@@ -219,10 +161,12 @@ class RandomOperations(RuleBasedStateMachine):
         works = other is None or (node.kind == "directory") == (other.kind == "directory")
         if node.kind == "directory":
             is_move = path.rpartition(b"/")[0] != new.rpartition(b"/")[0]
-            works = works and len(self.below(new)) < 2 and bool(node.mode & 0o200 or not is_move)
+            works = (
+                works and len(self.tree.below(new)) < 2 and bool(node.mode & 0o200 or not is_move)
+            )
         self.run(f"mv -fT {quoted(path)} {quoted(new)}", works)
         if works:
-            for each in self.below(path):
+            for each in self.tree.below(path):
                 self.tree[new + each[len(path) :]] = self.tree.pop(each)
 
     @rule()
@@ -241,9 +185,10 @@ class RandomOperations(RuleBasedStateMachine):
         last = self.is_changing and self.run("tail -n 2 busy/log | head -n 1", kind="looks")
         self.counts["saves"] += 1
         state = self.box.save()
-        found = nodes_of(state)
-        self.tree = {path: node for path, node in self.tree.items() if not is_within(path, b"busy")}
-        self.tree |= {path: node for path, node in found.items() if is_within(path, b"busy")}
+        found = ModelTree.of_state(state)
+        for path in self.tree.below(b"busy"):
+            del self.tree[path]
+        self.tree |= {path: found[path] for path in found.below(b"busy")}
         self.compare("saved", found, self.tree)
         if last:
             mapped = int(found[b"busy/map"].content)
@@ -251,7 +196,7 @@ class RandomOperations(RuleBasedStateMachine):
         lines = [int(line) for line in found.get(b"busy/log", Node("", 0)).content.splitlines()]
         self.compare("log", lines, list(range(len(lines))))
         self.look()
-        self.states.append((state, {path: copy(node) for path, node in self.tree.items()}))
+        self.states.append((state, self.tree.copied()))
 
     @rule(index=INDEX, is_new_box=st.integers(0, 19))
     def load(self, index: int, is_new_box: int) -> None:
@@ -262,27 +207,19 @@ class RandomOperations(RuleBasedStateMachine):
         if is_new_box == 0:
             self.box.restart()
         self.box.load(state)
-        self.tree = {path: copy(node) for path, node in tree.items()}
+        self.tree = tree.copied()
         self.is_changing = False
         self.look()
-        self.compare("loaded", nodes_of(self.box.save()), self.tree)
+        self.compare("loaded", ModelTree.of_state(self.box.save()), self.tree)
 
     def look(self) -> None:
         """Compare the model with what a user in the box sees, as far as that does not change."""
-        lines = []
-        for path, node in self.tree.items():
-            if not self.may(path, 0o500) or (self.is_changing and is_within(path, b"busy")):
-                continue
-            content = node.content
-            if node.kind == "file":
-                digest = hashlib.sha256(content).hexdigest().encode()
-                content = digest if node.mode & 0o400 else b"unreadable"
-            lines.append(repr((path, node.kind, node.mode, content)))
-        expected = hashlib.sha256("\n".join(sorted(lines)).encode()).hexdigest()
+        lines = self.tree.seen(b"busy" if self.is_changing else None)
+        expected = hashlib.sha256("\n".join(lines).encode()).hexdigest()
         program = f"python3 -I -S -c {quoted(LOOK.read_bytes(), '')}"
         hidden = "busy" if self.is_changing else ""
         if self.run(f"{program} hash {hidden}", kind="looks") != expected:
-            self.compare("seen", self.run(f"{program} list {hidden}").splitlines(), sorted(lines))
+            self.compare("seen", self.run(f"{program} list {hidden}").splitlines(), lines)
 
 
 def run_machine(box: Sandbox, operations: int) -> None:
