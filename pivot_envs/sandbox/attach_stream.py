@@ -2,11 +2,14 @@
 
 import contextlib
 import os
+import select
 import socket
 from typing import Any
 
 _STDERR = 2
 _KEPT_ERROR_BYTES = 2000
+_LAST_WORDS_S = 1.0
+_ENDED = getattr(select, "POLLRDHUP", 0) | select.POLLHUP | select.POLLERR
 
 
 class AttachStream:
@@ -44,8 +47,25 @@ class AttachStream:
         return count
 
     def sendall(self, data: bytes) -> None:
-        """Write to stdin."""
-        self._sock.sendall(data)
+        """Write to stdin.
+
+        Raises:
+            BrokenPipeError: The container has ended.
+            TimeoutError: Nothing was taken in time.
+        """
+        # An engine does not close the connection of a container that has ended: it reads no more
+        # of it, and tells so by ending its own side.
+        poll = select.poll()
+        poll.register(self._sock.fileno(), select.POLLOUT | _ENDED)
+        wait_s = self._sock.gettimeout()
+        view = memoryview(data)
+        while view:
+            events = poll.poll(None if wait_s is None else wait_s * 1000)
+            if not events:
+                raise TimeoutError("the container takes no input")
+            if events[0][1] & _ENDED:
+                raise BrokenPipeError("the container has ended")
+            view = view[self._sock.send(view) :]
 
     def settimeout(self, timeout_s: float | None) -> None:
         """Set how long one read or write may take, in seconds."""
@@ -69,7 +89,11 @@ class AttachStream:
         os.close(self._sock.detach())
 
     def errors(self) -> str:
-        """Return the end of what came from stderr."""
+        """Read what is left, for a moment at most, and return the end of what came from stderr."""
+        with contextlib.suppress(OSError):
+            self._sock.settimeout(_LAST_WORDS_S)
+            while self.recv_into(memoryview(bytearray(4096))):
+                pass
         return self._errors.decode("utf-8", "replace").strip()
 
     def _exactly(self, size: int) -> bytes | None:
