@@ -73,8 +73,7 @@ class CodingEnv(PivotEnv):
             command_timeout_s: Seconds after which a command's process tree is killed.
             render_mode: ``human`` prints, ``ansi`` returns text, ``rgb_array`` draws a terminal.
             sandbox: ``embedded`` or ``docker``.
-            image: Docker image; by default the one that a task names, and else what
-                ``python -m pivot_envs.sandbox build-image`` makes.
+            image: Docker image; by default the task's own, or what ``build-image`` makes.
             limits: What commands may use, as far as it differs from ``sandbox.limits.Limits``.
             spare_boxes: Docker boxes kept ready for resets; environments of a process share them.
             unsafe: Go on without isolation where the machine allows none.
@@ -82,6 +81,7 @@ class CodingEnv(PivotEnv):
         Raises:
             TaskError: The task file is missing or damaged, or no task is left.
             ValueError: A limit is not positive, or a name is unknown.
+            SandboxUnavailableError: There is no Docker engine, or it lacks image or network.
         """
         if max_output_chars < 1 or command_timeout_s <= 0:
             got = f"{max_output_chars} and {command_timeout_s}"
@@ -94,6 +94,7 @@ class CodingEnv(PivotEnv):
         self._choice = replace(choice, hidden_packages=self._tasks.packages)
         self._box_choice = self._choice
         self._sandbox = self._make_sandbox(self._choice)
+        self._choice.check(self._tasks.images)
         self._terminal = Terminal()
         self._hint = ""
         self._viewed_path: str | None = None
@@ -235,8 +236,7 @@ class CodingEnv(PivotEnv):
         return ToolResult("\n".join(part for part in parts if part))
 
     def _submit(self) -> ToolResult:
-        task = self.task
-        verdict = grade(self._sandbox, task, self._workspace(), self._command_timeout_s)
+        verdict = grade(self._sandbox, self.task, self._workspace(), self._command_timeout_s)
         text = f"submitted: {verdict.total - len(verdict.failing)} of {verdict.total} tests pass"
         reward = 1.0 if verdict.is_solved else 0.0
         return ToolResult(text, reward, terminated=True, facts=frozenset({"submitted"}))

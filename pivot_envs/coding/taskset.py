@@ -63,6 +63,8 @@ class TaskSet:
         self._tasks = kept
         self.packages = _packages_of(tuple(kept.values()))
         """Import names of the packages under repair, but for those that tests of others need."""
+        self.images = tuple(dict.fromkeys(task.environment.image for task in kept.values()))
+        """Docker images that tasks name; None among them if a task names none."""
         self.ids = tuple(kept)
         """Ids in the source's order."""
 

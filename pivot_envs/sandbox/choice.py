@@ -1,12 +1,15 @@
 """SandboxChoice, which kind of box an environment uses, and how it is set up."""
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from pivot_envs.errors import SandboxUnavailableError
 from pivot_envs.sandbox.base import Sandbox
 from pivot_envs.sandbox.docker import DEFAULT_IMAGE, DockerSandbox
 from pivot_envs.sandbox.embedded import EmbeddedSandbox
+from pivot_envs.sandbox.engine import connect, find_image, find_network
 from pivot_envs.sandbox.limits import Limits
 
 SANDBOXES = ("embedded", "docker")
@@ -68,6 +71,34 @@ class SandboxChoice:
         if self.name != "docker" or self.image is not None or image is None:
             return self
         return replace(self, image=image)
+
+    def check(self, task_images: Iterable[str | None]) -> None:
+        """Find out whether the Docker engine has what boxes need; nothing is started.
+
+        Embedded boxes need none of it. Where tasks name images of their own, one of these is
+        enough: the others are missed when their task begins.
+
+        Args:
+            task_images: For each task, the image that it names, or None.
+
+        Raises:
+            SandboxUnavailableError: The package ``docker`` is missing, no engine answers, or it
+                lacks the network or every image; the message says what to do.
+        """
+        if self.name != "docker":
+            return
+        lacking: SandboxUnavailableError | None = None
+        with contextlib.closing(connect()) as engine:
+            if self.limits.network != "none":
+                find_network(engine, self.limits.network)
+            for image in dict.fromkeys(self.with_image(each).image for each in task_images):
+                try:
+                    find_image(engine, image or DEFAULT_IMAGE)
+                    return
+                except SandboxUnavailableError as error:
+                    lacking = lacking or error
+        if lacking is not None:
+            raise lacking
 
     def make(self) -> Sandbox:
         """Return such a box, which is not started yet.

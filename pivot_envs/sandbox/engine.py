@@ -133,6 +133,22 @@ def find_image(engine: Any, image: str) -> Any:
         ) from error
 
 
+def find_network(engine: Any, network: str) -> Any:
+    """Return what an engine says of a network, by its name.
+
+    Raises:
+        SandboxUnavailableError: It has none of that name, or does not answer any more.
+    """
+    with translated("the networks cannot be listed"):
+        found = {one["Name"]: one for one in engine.networks()}
+    if network not in found:
+        raise SandboxUnavailableError(
+            f"the Docker engine has no network {network!r}, only {', '.join(sorted(found))}; make "
+            f"one with docker network create {network}, or leave the limit network at 'none'"
+        )
+    return found[network]
+
+
 @contextlib.contextmanager
 def translated(doing: str) -> Iterator[None]:
     """Turn the engine's errors into ours; ``doing`` says what was attempted.

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import sys
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -12,9 +13,9 @@ import pytest
 
 from pivot_envs.coding.env import CodingEnv
 from pivot_envs.core import PivotEnv
-from pivot_envs.errors import SnapshotError
+from pivot_envs.errors import SandboxUnavailableError, SnapshotError
 from pivot_envs.sandbox.docker import DockerSandbox
-from pivot_envs.sandbox.engine import connect
+from pivot_envs.sandbox.engine import OWNER_LABEL, Owner, connect
 from pivot_envs.sandbox.limits import Limits
 from pivot_envs.snapshot import Snapshot
 from pivot_envs.testing import check_pivot_env
@@ -184,3 +185,47 @@ def test_a_box_that_cannot_be_is_refused(
 ) -> None:
     with pytest.raises(ValueError, match=message):
         make_env(**options)
+
+
+@pytest.mark.docker
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (
+            {"image": "lost/image:1"},
+            "no image 'lost/image:1'; .*docker pull lost/image:1, .*build-image lost/image:1",
+        ),
+        ({"limits": {"network": "lost"}}, "no network 'lost', only .*docker network create lost"),
+    ],
+)
+def test_what_the_engine_lacks_is_told_when_the_environment_is_made(
+    make_env: MakeEnv, docker_image: str, options: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(SandboxUnavailableError, match=message):
+        make_env(**{"sandbox": "docker", "image": docker_image, **options})
+
+
+def test_a_missing_engine_is_told_when_the_environment_is_made(
+    make_env: MakeEnv, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/none.sock")
+    with pytest.raises(SandboxUnavailableError, match=r"no Docker engine .*none.sock.*Start one"):
+        make_env(sandbox="docker")
+
+
+def test_a_missing_client_is_told_when_the_environment_is_made(
+    make_env: MakeEnv, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "docker", None)
+    with pytest.raises(SandboxUnavailableError, match=r"pip install 'pivotrl-envs\[docker\]'"):
+        make_env(sandbox="docker")
+
+
+@pytest.mark.docker
+def test_making_an_environment_starts_no_container(make_env: MakeEnv, docker_image: str) -> None:
+    env = make_env(sandbox="docker", image=docker_image, spare_boxes=2)
+    label = f"{OWNER_LABEL}={Owner.current().text()}"
+    with contextlib.closing(connect()) as engine:
+        assert engine.containers(all=True, filters={"label": label}) == []
+    assert isinstance(env._sandbox, DockerSandbox)
+    assert env._sandbox.container_id == ""

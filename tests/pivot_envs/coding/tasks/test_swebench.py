@@ -204,9 +204,20 @@ def test_an_episode_uses_the_instances_own_image(rows: Path, docker_image: str) 
 def test_an_absent_image_is_named(rows: Path, instance: Instance) -> None:
     image = "swesmith.x86_64.owner_1776_tiny.0123"
     write_instances(rows, [replace(instance, image=image)])
-    env = gym.make("pivot/Coding-v0", tasks=f"swebench:{rows}", sandbox="docker")
     with pytest.raises(SandboxUnavailableError, match=f"no image '{image}'; .* docker pull"):
-        env.reset(seed=0)
+        gym.make("pivot/Coding-v0", tasks=f"swebench:{rows}", sandbox="docker")
+
+
+@pytest.mark.docker
+def test_of_several_images_the_absent_one_is_named_when_its_task_begins(
+    rows: Path, instance: Instance, docker_image: str
+) -> None:
+    absent = replace(instance, instance_id="owner__tiny-2", image="sweb.eval.x86_64.lost")
+    write_instances(rows, [absent, replace(instance, image=docker_image)])
+    env = gym.make("pivot/Coding-v0", tasks=f"swebench:{rows}", sandbox="docker")
+    with pytest.raises(SandboxUnavailableError, match=r"no image .*x86_64\.lost"):
+        env.reset(seed=0, options={"task_id": "owner__tiny-2"})
+    env.reset(seed=0, options={"task_id": "owner__tiny-1"})
     env.close()
 
 
