@@ -1,14 +1,12 @@
 """Container, a started Docker container in which the agent is ready to serve."""
 
 import contextlib
-import io
 import logging
 import os
 import re
 import select
 import time
 import weakref
-import zipfile
 from collections.abc import Mapping
 from typing import Any
 
@@ -16,6 +14,7 @@ from pivot_envs.errors import SandboxError
 from pivot_envs.sandbox.agent.frames import Channel
 from pivot_envs.sandbox.attach_stream import AttachStream
 from pivot_envs.sandbox.base import WORKSPACE
+from pivot_envs.sandbox.bootstrap import Bootstrap, bootstrap_for, note_failure
 from pivot_envs.sandbox.engine import (
     OWNER_LABEL,
     WORKSPACE_LABEL,
@@ -46,6 +45,7 @@ _AGENT_PROCESSES = 8
 _AGENT_BYTES = 256 * 1024 * 1024
 """For the agent, on top of what commands may use: contents pass through its memory."""
 
+_RUN_BYTES = 64 * 1024 * 1024
 _NO_LIMIT = 1 << 20
 
 _INSTANCE_IMAGE = re.compile(r"(^|/)(sweb\.eval|swesmith)\.")
@@ -54,27 +54,9 @@ _CHECKOUT = "/testbed"
 _INSTANCE_PATH = "/opt/miniconda3/envs/testbed/bin"
 """Programs of the instance's own environment, which such an image's shells activate."""
 
-# The agent arrives on stdin: four bytes of length and a zip archive that commands cannot read.
-_BOOTSTRAP = """
-import os, sys
-if sys.version_info < (3, 9):
-    sys.exit("Python 3.9 or newer is needed in the image, it has " + sys.version.split()[0])
-def read(size):
-    data = b""
-    while len(data) < size:
-        piece = os.read(0, size - len(data))
-        if not piece:
-            os._exit(0)
-        data += piece
-    return data
-content = read(int.from_bytes(read(4), "big"))
-path = "/run/agent.zip"
-with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-    file.write(content)
-sys.path.insert(0, path)
-from agent.container import main
-main()
-"""
+
+class _PythonMissingError(SandboxError):
+    """An image that was thought to have a Python has none."""
 
 
 class Container:
@@ -87,15 +69,23 @@ class Container:
             SandboxUnavailableError: There is no engine, or no such image.
             SandboxError: The container does not come up.
         """
+        self.limits = limits
+        try:
+            self._start(image)
+        except _PythonMissingError:
+            # Now that it is known of the image, one is brought along.
+            self._start(image)
+
+    def _start(self, image: str) -> None:
         engine = connect()
         try:
-            settings = find_image(engine, image)["Config"]
+            found = find_image(engine, image)
+            bootstrap = bootstrap_for(found)
             with translated(f"a container of {image} cannot be created"):
-                self.id: str = _create(engine, image, limits)
+                self.id: str = _create(engine, image, self.limits, bootstrap)
         except BaseException:
             engine.close()
             raise
-        self.limits = limits
         # The connections that end with the container.
         ending = contextlib.ExitStack()
         ending.callback(engine.close)
@@ -111,9 +101,17 @@ class Container:
             self.channel = Channel(stream)
             self._stream = stream
             let_go_in_children(self)
-            _await_agent(self.channel, stream, _configuration(image, limits, settings))
-        except BaseException:
+            configuration = _configuration(image, self.limits, found["Config"], bootstrap)
+            _await_agent(self.channel, stream, bootstrap, configuration)
+        except BaseException as error:
             self._end()
+            if isinstance(error, SandboxError) and note_failure(found, error):
+                raise _PythonMissingError(str(error)) from error
+            if isinstance(error, SandboxError) and not bootstrap.has_python:
+                raise SandboxError(
+                    f"{error} (the image has no python3 of 3.9 or newer; for this machine's to "
+                    "run in it instead, it needs /bin/bash and coreutils)"
+                ) from error
             raise
 
     def is_alive(self) -> bool:
@@ -133,16 +131,17 @@ class Container:
         self._end()
 
 
-def _create(engine: Any, image: str, limits: Limits) -> str:
+def _create(engine: Any, image: str, limits: Limits, bootstrap: Bootstrap) -> str:
     memory, nano_cpus = limits.memory_bytes, None
     if limits.cpus is not None:
         nano_cpus = round(limits.cpus * 1e9)
+    bound = memory + _AGENT_BYTES + bootstrap.carried_bytes
     ids = f"uid={COMMAND_UID},gid={COMMAND_UID}"
     # Together they leave memory for processes when all are full: the limit counts both.
     rooms = {
         WORKSPACE: f"mode=755,{ids},size={memory // 2},nr_inodes=200000",
         "/tmp": f"mode=1777,{ids},size={memory // 4},nr_inodes=200000",
-        "/run": "mode=755,size=64m",
+        "/run": f"mode=755,size={_RUN_BYTES + bootstrap.carried_bytes}",
     }
     if _INSTANCE_IMAGE.search(image):
         # Its own checkout may hold what came after the instance's commit.
@@ -156,15 +155,15 @@ def _create(engine: Any, image: str, limits: Limits) -> str:
         tmpfs={path: f"rw,nosuid,nodev,exec,{options}" for path, options in rooms.items()},
         shm_size=memory // 16,
         ipc_mode="private",
-        mem_limit=memory + _AGENT_BYTES,
-        memswap_limit=memory + _AGENT_BYTES,
+        mem_limit=bound,
+        memswap_limit=bound,
         pids_limit=limits.processes + _AGENT_PROCESSES,
         nano_cpus=nano_cpus,
         auto_remove=True,
     )
     created = engine.create_container(
         image,
-        entrypoint=["python3", "-I", "-S", "-c", _BOOTSTRAP],
+        entrypoint=list(bootstrap.entrypoint),
         command=[],
         user="0:0",
         hostname="sandbox",
@@ -179,7 +178,9 @@ def _create(engine: Any, image: str, limits: Limits) -> str:
     return str(created["Id"])
 
 
-def _configuration(image: str, limits: Limits, settings: Mapping[str, Any]) -> dict[str, Any]:
+def _configuration(
+    image: str, limits: Limits, settings: Mapping[str, Any], bootstrap: Bootstrap
+) -> dict[str, Any]:
     pairs = (item.partition("=") for item in settings.get("Env") or ())
     image_environment = {name: value for name, _, value in pairs}
     if _INSTANCE_IMAGE.search(image):
@@ -188,6 +189,7 @@ def _configuration(image: str, limits: Limits, settings: Mapping[str, Any]) -> d
     standard = Interpreter("/usr/local/bin/python3", "", (), "").environment("/tmp")
     path = image_environment.get("PATH", standard["PATH"])
     return {
+        "has_python": bootstrap.has_python,
         "programs": WARM_PROGRAMS,
         "paths": isolated_paths(),
         "baked": (settings.get("Labels") or {}).get(WORKSPACE_LABEL, ""),
@@ -208,11 +210,12 @@ def _configuration(image: str, limits: Limits, settings: Mapping[str, Any]) -> d
     }
 
 
-def _await_agent(channel: Channel, stream: AttachStream, configuration: dict[str, Any]) -> None:
+def _await_agent(
+    channel: Channel, stream: AttachStream, bootstrap: Bootstrap, configuration: dict[str, Any]
+) -> None:
     try:
         stream.settimeout(START_TIMEOUT_S)
-        archive = _archive()
-        stream.sendall(len(archive).to_bytes(4, "big") + archive)
+        stream.sendall(bootstrap.content)
         channel.send(configuration, [(AGENT / name).read_bytes() for name in WARM_PROGRAMS])
         answer, _ = channel.receive(START_TIMEOUT_S)
     except (EOFError, OSError, ValueError) as error:
@@ -220,15 +223,6 @@ def _await_agent(channel: Channel, stream: AttachStream, configuration: dict[str
         raise SandboxError(f"the agent did not start in the container: {reason}") from error
     if "error" in answer:
         raise SandboxError(f"the agent did not start in the container: {answer['error']}")
-
-
-def _archive() -> bytes:
-    """Return the agent's folder as a zip archive."""
-    content = io.BytesIO()
-    with zipfile.ZipFile(content, "w") as archive:
-        for path in sorted(AGENT.glob("*.py")):
-            archive.write(path, f"agent/{path.name}")
-    return content.getvalue()
 
 
 def _end(

@@ -24,9 +24,10 @@ class DockerSandbox(AgentSandbox):
     ``/tmp`` in memory, no way to gain privileges, and limits on memory, processes and processor
     time in sum. Commands run as the user 1000 without capabilities; the agent runs as the
     container's root with the few that it needs to look after that user's files and processes.
-    The default seccomp and AppArmor profiles of the engine apply. The image needs bash, coreutils
-    and a ``python3`` (3.9 or newer) in its ``PATH``, with pytest for test runs; nothing is pulled.
-    The workspace is empty at first, or what ``bake.bake_workspace`` put into the image.
+    The default seccomp and AppArmor profiles of the engine apply. The image needs bash and
+    coreutils, and for test runs a ``python3`` (3.9 or newer) with pytest in its ``PATH``; where it
+    has none, the agent runs on this machine's (``README.md`` tells the difference). Nothing is
+    pulled. The workspace is empty at first, or what ``bake.bake_workspace`` put into the image.
 
     What is **not** stopped: holes in the kernel, which all containers share; reading what the
     image holds; and tested code that tampers, from inside, with the test run that it is part of.

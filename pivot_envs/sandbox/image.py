@@ -7,7 +7,6 @@ import contextlib
 import importlib.metadata
 import io
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -23,6 +22,7 @@ from packaging.requirements import Requirement
 from pivot_envs.errors import SandboxUnavailableError
 from pivot_envs.sandbox.container import COMMAND_UID
 from pivot_envs.sandbox.engine import IMAGE_LABEL, connect, translated
+from pivot_envs.sandbox.libraries import shared_libraries
 
 PROGRAMS = """
 bash sh env ls cat cp mv rm mkdir rmdir ln chmod chown touch mktemp mkfifo truncate install dd
@@ -50,7 +50,6 @@ _DATA = (
     "/usr/share/git-core/templates",
 )
 _GIT_CORE = "/usr/lib/git-core/git"
-_LIBRARY = re.compile(r"(?:=> )?(/\S+) \(0x")
 _LOADER_NAMES = ("/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
 
 
@@ -101,7 +100,7 @@ class _Tree:
 
     def __init__(self, root: Path) -> None:
         self._root = root
-        self._libraries: set[str] = set()
+        self._libraries: set[Path] = set()
 
     def fill(self) -> None:
         """Copy everything.
@@ -192,11 +191,9 @@ class _Tree:
 
     def _add_libraries(self, binaries: Iterable[Path]) -> None:
         """Copy the shared libraries that programs load, under the names by which they do."""
-        paths = [str(path) for path in binaries]
-        run = subprocess.run(["ldd", *paths], capture_output=True, text=True, check=False)
-        for library in set(_LIBRARY.findall(run.stdout)) - self._libraries:
+        for library in {path for _, path in shared_libraries(binaries)} - self._libraries:
             self._libraries.add(library)
-            self._copy(Path(library), Path(library))
+            self._copy(library, library)
 
     def _compile(self, folder: Path) -> None:
         """Compile the sources in a way that never looks at time stamps."""

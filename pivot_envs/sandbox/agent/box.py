@@ -27,7 +27,7 @@ class Box:
     environment: Mapping[str, str]
     """What commands start with."""
     python: str
-    """The interpreter that ``python`` means inside the box."""
+    """The interpreter that ``python`` means inside the box; empty where there is none."""
     memory_limit_bytes: int
     max_processes: int
     max_file_bytes: int

@@ -79,7 +79,7 @@ def main() -> None:
         box = Box(
             **{
                 **values,
-                "python": sys.executable,
+                "python": sys.executable if config["has_python"] else "",
                 "command_ids": (uid, gid),
                 "kept_paths": frozenset(),
             }

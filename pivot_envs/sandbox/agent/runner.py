@@ -53,8 +53,8 @@ class Runner:
         self._is_ready = False
 
     def start(self) -> None:
-        """Start the interpreter in the background, unless it runs."""
-        if self._socket is not None:
+        """Start the interpreter in the background, unless it runs or there is none."""
+        if self._socket is not None or not self._box.python:
             return
         for name, content in self._programs.items():
             self._box.runtime_file(name, content)
@@ -206,6 +206,8 @@ class Runner:
                 os.close(descriptor)
 
     def _await_ready(self, deadline: float) -> None:
+        if not self._box.python:
+            raise RunnerError("the box's image has no Python 3.9 or newer, which test runs need")
         for _ in range(2):
             self.start()
             if self._is_ready and self.key() is not None:

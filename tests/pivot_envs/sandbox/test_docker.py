@@ -167,12 +167,12 @@ def test_an_image_that_is_missing_is_named_with_the_command_that_builds_it(
         DockerSandbox(image="lost/image:1").start()
 
 
-def test_an_image_without_python_is_refused_and_leaves_nothing(
+def test_an_image_without_python_and_bash_is_refused_and_leaves_nothing(
     engine: Any, own_containers: Callable[[], list[str]]
 ) -> None:
     engine.import_image_from_data(archive("nothing", b""), "pivotrl-envs-tests", "bare")
     try:
-        with pytest.raises(SandboxError, match="python3"):
+        with pytest.raises(SandboxError, match=r"no python3 of 3.9 .* needs /bin/bash"):
             DockerSandbox(image="pivotrl-envs-tests:bare").start()
         assert own_containers() == []
     finally:
@@ -194,7 +194,6 @@ def archive(path: str, content: bytes) -> bytes:
     [
         ("echo of no use >&2", "of no use"),
         ("echo some text", "the agent did not start"),
-        ('exec /usr/local/bin/python -S -c "import sys; sys.version_info = (3, 8); $5"', "3.9"),
         ('exec /usr/local/bin/python -S -c "${5/agent.container/agent.lost}"', "agent.lost"),
     ],
 )
@@ -205,15 +204,35 @@ def test_the_reason_why_an_agent_does_not_start_is_told(
     python3: str,
     reason: str,
 ) -> None:
-    made = engine.create_container(docker_image, command=["true"])["Id"]
-    script = f'#!/bin/bash\nset -- python3 "$@"\n{python3}\n'.encode()
+    with image_with_python3(engine, docker_image, python3) as image:
+        with pytest.raises(SandboxError, match=reason):
+            DockerSandbox(image=image).start()
+        assert own_containers() == []
+
+
+def test_an_image_with_an_older_python_is_served_all_the_same(
+    docker_image: str, engine: Any
+) -> None:
+    older = 'exec /usr/local/bin/python -S -c "import sys; sys.version_info = (3, 8); $5"'
+    with (
+        image_with_python3(engine, docker_image, older) as image,
+        DockerSandbox(image=image) as box,
+    ):
+        assert box.run("echo on", timeout_s=20).output == "on\n"
+        with pytest.raises(SandboxError, match=r"no Python 3\.9"):
+            box.run_tests(["test_some.py"], timeout_s=20)
+
+
+@contextlib.contextmanager
+def image_with_python3(engine: Any, image: str, program: str) -> Iterator[str]:
+    """Make an image whose python3 is a program of bash."""
+    made = engine.create_container(image, command=["true"])["Id"]
+    script = f'#!/bin/bash\nset -- python3 "$@"\n{program}\n'.encode()
     engine.put_archive(made, "/usr/local/bin", archive("python3", script))
     engine.commit(made, "pivotrl-envs-tests", "broken")
     engine.remove_container(made)
     try:
-        with pytest.raises(SandboxError, match=reason):
-            DockerSandbox(image="pivotrl-envs-tests:broken").start()
-        assert own_containers() == []
+        yield "pivotrl-envs-tests:broken"
     finally:
         engine.remove_image("pivotrl-envs-tests:broken", force=True)
 
