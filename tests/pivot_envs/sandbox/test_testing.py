@@ -237,3 +237,8 @@ def test_a_broken_box_is_found_out_by_the_law_that_it_breaks(
     with pytest.raises(AssertionError) as caught:
         check_sandbox(broken)
     assert str(caught.value).startswith(law)
+
+
+def test_only_laws_that_exist_can_be_left_out() -> None:
+    with pytest.raises(ValueError, match="must name laws"):
+        check_sandbox(EmbeddedSandbox, but=["a box is blue"])
