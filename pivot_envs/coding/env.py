@@ -21,6 +21,7 @@ from pivot_envs.core import PivotEnv, ToolResult
 from pivot_envs.errors import ActionError, InfraError, SnapshotError
 from pivot_envs.sandbox.base import FileEntry, Sandbox, SandboxState
 from pivot_envs.sandbox.choice import SandboxChoice
+from pivot_envs.sandbox.limits import Limits
 from pivot_envs.tools import ToolCall
 
 
@@ -160,20 +161,21 @@ class CodingEnv(PivotEnv):
         elif task_id not in self._tasks:
             raise ValueError(f"unknown task_id {task_id!r}; env.unwrapped.task_ids lists them")
         task = self._tasks[task_id]
-        self._choose_box(task)
-        self._sandbox.set_limits(self._choice.limits)
-        self._sandbox.bring_up(self._tasks.workspace(task).start_state(task))
+        self._bring_up(task, self._choice.limits, self._tasks.workspace(task).start_state(task))
         self._hint = task.issue
         self._viewed_path = None
         self._places = []
         return task_id, task.issue
 
-    def _choose_box(self, task: CodingTask) -> None:
-        """Go over to a box of the task's own image, unless one was given to the environment."""
+    def _bring_up(self, task: CodingTask, limits: Limits, state: SandboxState) -> None:
+        """Load a state into a box of the task's own image, unless the environment has one."""
         choice = self._choice.with_image(task.environment.image)
         if choice != self._box_choice:
             self._sandbox.close()
             self._sandbox, self._box_choice = self._make_sandbox(choice), choice
+        self._sandbox.set_limits(limits)
+        self._sandbox.bring_up(state)
+        self._sandbox.require_tests()
 
     def _act(self, call: ToolCall) -> ToolResult:
         arguments = call.arguments
@@ -232,8 +234,7 @@ class CodingEnv(PivotEnv):
         self._viewed_path = path
         shown = clip(show_lines(edited, first, last), self._max_output_chars)
         problem = syntax_error(edited) if path.endswith(".py") else None
-        parts = [f"edited {path}", shown, problem or ""]
-        return ToolResult("\n".join(part for part in parts if part))
+        return ToolResult("\n".join(filter(None, (f"edited {path}", shown, problem))))
 
     def _submit(self) -> ToolResult:
         verdict = grade(self._sandbox, self.task, self._workspace(), self._command_timeout_s)
@@ -279,10 +280,9 @@ class CodingEnv(PivotEnv):
         return state, saved.blobs
 
     def _load(self, task_id: str, state: Mapping[str, Any], blobs: Mapping[str, bytes]) -> None:
-        self._choose_box(self._tasks[task_id])
-        self._sandbox.set_limits(self._choice.limits.restored(state.get("limits")))
+        limits = self._choice.limits.restored(state.get("limits"))
         files = tuple(FileEntry(*entry) for entry in state["files"])
-        self._sandbox.bring_up(SandboxState(files=files, shell=state["shell"], blobs=blobs))
+        self._bring_up(self._tasks[task_id], limits, SandboxState(files, state["shell"], blobs))
         self._hint = state["hint"]
         self._viewed_path = state["viewed_path"]
         self._places = list(state["places"])

@@ -142,6 +142,14 @@ class Sandbox(ABC):
     ) -> TestReport:
         """Run named tests in a fresh process outside the agent's shell and report each outcome."""
 
+    def require_tests(self) -> None:
+        """Find out whether a running box lacks what ``run_tests`` needs, as far as that is known.
+
+        Raises:
+            SandboxUnavailableError: It does.
+        """
+        return
+
     @abstractmethod
     def close(self) -> None:
         """End every process and free everything."""

@@ -4,6 +4,7 @@ import io
 import logging
 import platform
 import re
+import threading
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -95,15 +96,21 @@ def bootstrap_for(image: Mapping[str, Any]) -> Bootstrap:
 
 
 def note_failure(image: Mapping[str, Any], error: BaseException) -> bool:
-    """Tell whether the agent did not start for want of a Python, so that another try will do."""
-    if image["Id"] in _without_python or not _LACKS_PYTHON.search(str(error)):
+    """Tell whether an image's own Python did not start the agent because there is none.
+
+    ``bootstrap_for`` knows it from then on.
+    """
+    if not _LACKS_PYTHON.search(str(error)):
         return False
-    _without_python.add(image["Id"])
-    _log.warning(
-        "the image %s has no Python 3.9 or newer: the agent in its boxes runs on this machine's, "
-        "which commands do not see, and no tests can be run in them",
-        (image.get("RepoTags") or [image["Id"]])[0],
-    )
+    with _lock:
+        is_new = image["Id"] not in _without_python
+        _without_python.add(image["Id"])
+    if is_new:
+        _log.warning(
+            "the image %s has no Python 3.9 or newer: the agent in its boxes runs on this "
+            "machine's, which commands do not see, and no tests can be run in them",
+            (image.get("RepoTags") or [image["Id"]])[0],
+        )
     return True
 
 
@@ -133,5 +140,6 @@ def _agent() -> bytes:
     return len(content.getvalue()).to_bytes(4, "big") + content.getvalue()
 
 
+_lock = threading.Lock()
 _without_python: set[str] = set()
 """Ids of images of which it is known."""

@@ -92,6 +92,7 @@ class Container:
         self._end = weakref.finalize(
             self, _end, engine, self.id, (os.getpid(), engine_host()), ending
         )
+        self.has_python = bootstrap.has_python
         try:
             with translated(f"the container of {image} does not start"):
                 parameters = {"stdin": 1, "stdout": 1, "stderr": 1, "stream": 1}
@@ -105,13 +106,8 @@ class Container:
             _await_agent(self.channel, stream, bootstrap, configuration)
         except BaseException as error:
             self._end()
-            if isinstance(error, SandboxError) and note_failure(found, error):
-                raise _PythonMissingError(str(error)) from error
-            if isinstance(error, SandboxError) and not bootstrap.has_python:
-                raise SandboxError(
-                    f"{error} (the image has no python3 of 3.9 or newer; for this machine's to "
-                    "run in it instead, it needs /bin/bash and coreutils)"
-                ) from error
+            if isinstance(error, SandboxError):
+                raise _explained(error, found, bootstrap) from error.__cause__
             raise
 
     def is_alive(self) -> bool:
@@ -129,6 +125,16 @@ class Container:
     def remove(self) -> None:
         """Remove it with everything in it; may be called twice."""
         self._end()
+
+
+def _explained(error: SandboxError, found: Any, bootstrap: Bootstrap) -> SandboxError:
+    """Return what to raise where an agent did not start in an image."""
+    if not bootstrap.has_python:
+        return SandboxError(
+            f"{error} (the image has no python3 of 3.9 or newer; for this machine's to run in it "
+            "instead, it needs /bin/bash and coreutils)"
+        )
+    return _PythonMissingError(str(error)) if note_failure(found, error) else error
 
 
 def _create(engine: Any, image: str, limits: Limits, bootstrap: Bootstrap) -> str:

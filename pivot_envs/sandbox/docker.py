@@ -3,6 +3,7 @@
 import logging
 import weakref
 
+from pivot_envs.errors import SandboxUnavailableError
 from pivot_envs.sandbox.agent.frames import Channel
 from pivot_envs.sandbox.client import AgentSandbox
 from pivot_envs.sandbox.container import Container
@@ -90,6 +91,18 @@ class DockerSandbox(AgentSandbox):
     def container_id(self) -> str:
         """The container's id; empty unless the box runs."""
         return "" if self._container is None else self._container.id
+
+    def require_tests(self) -> None:
+        """Find out whether a running box has a Python for ``run_tests``.
+
+        Raises:
+            SandboxUnavailableError: Its image has none.
+        """
+        if self._container is not None and not self._container.has_python:
+            raise SandboxUnavailableError(
+                f"no tests can be run in the image {self._image}: it has no Python 3.9 or newer; "
+                "use one that has it in its PATH, with pytest"
+            )
 
     def set_limits(self, limits: Limits) -> None:
         """Use these limits from now on; a running box that has others is closed.

@@ -1,6 +1,10 @@
 import contextlib
+import io
+import shutil
 import sys
-from collections.abc import Callable
+import tarfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
@@ -8,6 +12,7 @@ import pytest
 from pivot_envs.errors import SandboxUnavailableError
 from pivot_envs.sandbox import image
 from pivot_envs.sandbox.engine import connect
+from pivot_envs.sandbox.libraries import shared_libraries
 from pivot_envs.snapshot import Message, Snapshot, sha256
 
 
@@ -45,3 +50,34 @@ def docker_image() -> str:
         if not engine.images(name):
             image.build_image(name)
     return name
+
+
+@pytest.fixture(scope="session")
+def image_of_programs(docker_image: str) -> Callable[..., AbstractContextManager[str]]:
+    """Return what makes an image of programs of this machine, and takes it away in the end."""
+
+    @contextlib.contextmanager
+    def make(tag: str, programs: Sequence[str]) -> Iterator[str]:
+        found = [Path(shutil.which(name, path="/usr/bin:/bin") or "/lost") for name in programs]
+        files = {f"bin/{path.name}": path for path in found}
+        files |= {str(path).lstrip("/"): path for _, path in shared_libraries(found)}
+        content = io.BytesIO()
+        with tarfile.open(fileobj=content, mode="w", dereference=True) as archive:
+            for name, path in files.items():
+                archive.add(path, name)
+        with contextlib.closing(connect()) as engine:
+            engine.import_image_from_data(content.getvalue(), "pivotrl-envs-tests", tag)
+            try:
+                yield f"pivotrl-envs-tests:{tag}"
+            finally:
+                engine.remove_image(f"pivotrl-envs-tests:{tag}", force=True)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def bare_image(image_of_programs: Callable[..., AbstractContextManager[str]]) -> Iterator[str]:
+    """An image with bash and coreutils, and what the sandbox's contract is checked with."""
+    coreutils = "cat chmod dd head id ln ls mkdir od readlink rm seq sleep stat tail touch tr wc"
+    with image_of_programs("no-python", ["bash", *coreutils.split(), "grep", "setsid"]) as image:
+        yield image

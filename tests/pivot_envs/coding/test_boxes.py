@@ -229,3 +229,12 @@ def test_making_an_environment_starts_no_container(make_env: MakeEnv, docker_ima
         assert engine.containers(all=True, filters={"label": label}) == []
     assert isinstance(env._sandbox, DockerSandbox)
     assert env._sandbox.container_id == ""
+
+
+@pytest.mark.docker
+def test_an_image_in_which_nothing_can_be_graded_is_refused_by_the_first_reset(
+    make_env: MakeEnv, bare_image: str
+) -> None:
+    env = make_env(sandbox="docker", image=bare_image)
+    with pytest.raises(SandboxUnavailableError, match=rf"{bare_image}: it has no Python 3\.9"):
+        env.reset(seed=0)

@@ -1,12 +1,11 @@
 """Boxes of images that have bash and coreutils, but no Python, or one that is too old."""
 
 import contextlib
-import io
 import logging
-import shutil
-import tarfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -21,40 +20,15 @@ from pivot_envs.sandbox.container import START_TIMEOUT_S
 from pivot_envs.sandbox.docker import DockerSandbox
 from pivot_envs.sandbox.embedded import EmbeddedSandbox
 from pivot_envs.sandbox.engine import OWNER_LABEL, Owner, connect
-from pivot_envs.sandbox.libraries import shared_libraries
 from pivot_envs.sandbox.testing import TEST_LAWS, check_sandbox
 
 pytestmark = pytest.mark.docker
-
-PROGRAMS = (
-    *("bash", "cat", "chmod", "dd", "grep", "head", "id", "ln", "ls", "mkdir", "od", "readlink"),
-    *("rm", "seq", "setsid", "sleep", "stat", "tail", "touch", "tr", "wc"),
-)
-
-
-def bare_root(programs: Sequence[str] = PROGRAMS) -> bytes:
-    """Return an archive of programs of this machine with their libraries, and no more."""
-    found = [Path(shutil.which(name, path="/usr/bin:/bin") or "/lost") for name in programs]
-    files = {f"bin/{path.name}": path for path in found}
-    files |= {str(path).lstrip("/"): path for _, path in shared_libraries(found)}
-    content = io.BytesIO()
-    with tarfile.open(fileobj=content, mode="w", dereference=True) as archive:
-        for name, path in files.items():
-            archive.add(path, name)
-    return content.getvalue()
 
 
 @pytest.fixture(scope="module")
 def engine(docker_image: str) -> Iterator[Any]:
     with contextlib.closing(connect()) as engine:
         yield engine
-
-
-@pytest.fixture(scope="module")
-def bare_image(engine: Any) -> Iterator[str]:
-    engine.import_image_from_data(bare_root(), "pivotrl-envs-tests", "no-python")
-    yield "pivotrl-envs-tests:no-python"
-    engine.remove_image("pivotrl-envs-tests:no-python", force=True)
 
 
 @pytest.fixture
@@ -137,14 +111,28 @@ def test_it_is_told_once_for_an_image(
     assert engine.containers(all=True, filters={"label": label}) == []
 
 
-def test_an_image_without_coreutils_is_refused_at_once_with_what_it_lacks(engine: Any) -> None:
-    engine.import_image_from_data(bare_root(["bash"]), "pivotrl-envs-tests", "bash-only")
+def test_boxes_that_are_the_first_of_their_image_at_the_same_time_all_start(
+    bare_image: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bootstrap, "_without_python", set())
+
+    def use(number: int) -> str:
+        with DockerSandbox(image=bare_image) as box:
+            return output(box, f"echo {number}")
+
+    with ThreadPoolExecutor(3) as threads:
+        assert list(threads.map(use, range(3))) == ["0\n", "1\n", "2\n"]
+
+
+def test_an_image_without_coreutils_is_refused_at_once_with_what_it_lacks(
+    image_of_programs: Callable[..., AbstractContextManager[str]],
+) -> None:
     began = time.monotonic()
-    try:
-        with pytest.raises(SandboxError, match=r"(?s)mkdir: command not found.*needs .*coreutils"):
-            DockerSandbox(image="pivotrl-envs-tests:bash-only").start()
-    finally:
-        engine.remove_image("pivotrl-envs-tests:bash-only", force=True)
+    with (
+        image_of_programs("bash-only", ["bash"]) as image,
+        pytest.raises(SandboxError, match=r"(?s)mkdir: command not found.*needs .*coreutils"),
+    ):
+        DockerSandbox(image=image).start()
     assert time.monotonic() - began < START_TIMEOUT_S / 2
 
 
