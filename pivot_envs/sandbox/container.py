@@ -142,23 +142,13 @@ def _create(engine: Any, image: str, limits: Limits, bootstrap: Bootstrap) -> st
     if limits.cpus is not None:
         nano_cpus = round(limits.cpus * 1e9)
     bound = memory + _AGENT_BYTES + bootstrap.carried_bytes
-    ids = f"uid={COMMAND_UID},gid={COMMAND_UID}"
-    # Together they leave memory for processes when all are full: the limit counts both.
-    rooms = {
-        WORKSPACE: f"mode=755,{ids},size={memory // 2},nr_inodes=200000",
-        "/tmp": f"mode=1777,{ids},size={memory // 4},nr_inodes=200000",
-        "/run": f"mode=755,size={_RUN_BYTES + bootstrap.carried_bytes}",
-    }
-    if _INSTANCE_IMAGE.search(image):
-        # Its own checkout may hold what came after the instance's commit.
-        rooms[_CHECKOUT] = "mode=755,size=4k"
     host = engine.create_host_config(
         network_mode=limits.network,
         cap_drop=["ALL"],
         cap_add=list(CAPABILITIES),
         security_opt=["no-new-privileges"],
         read_only=True,
-        tmpfs={path: f"rw,nosuid,nodev,exec,{options}" for path, options in rooms.items()},
+        tmpfs=_rooms(image, memory, bootstrap),
         shm_size=memory // 16,
         ipc_mode="private",
         mem_limit=bound,
@@ -182,6 +172,21 @@ def _create(engine: Any, image: str, limits: Limits, bootstrap: Bootstrap) -> st
         # An engine without the right to set a limit goes on without it.
         _log.warning("the Docker engine warns: %s", warning)
     return str(created["Id"])
+
+
+def _rooms(image: str, memory: int, bootstrap: Bootstrap) -> dict[str, str]:
+    """Return the folders that lie in memory, with their mount options."""
+    ids = f"uid={COMMAND_UID},gid={COMMAND_UID}"
+    # Together they leave memory for processes when all are full: the limit counts both.
+    rooms = {
+        WORKSPACE: f"mode=755,{ids},size={memory // 2},nr_inodes=200000",
+        "/tmp": f"mode=1777,{ids},size={memory // 4},nr_inodes=200000",
+        "/run": f"mode=755,size={_RUN_BYTES + bootstrap.carried_bytes}",
+    }
+    if _INSTANCE_IMAGE.search(image):
+        # Its own checkout may hold what came after the instance's commit.
+        rooms[_CHECKOUT] = "mode=755,size=4k"
+    return {path: f"rw,nosuid,nodev,exec,{options}" for path, options in rooms.items()}
 
 
 def _configuration(
