@@ -46,6 +46,17 @@ def test_an_episode_starts_at_a_pivot() -> None:
     assert info["task_id"] == env.pivot.snapshot.task_id
 
 
+def test_what_is_chosen_is_where_a_reset_starts() -> None:
+    env, other = make_env(make_pivots()), make_env(make_pivots())
+    for seed in (5, None, None, 6):
+        chosen = other.choose(seed=seed)
+        assert chosen is not None
+        assert env.reset(seed=seed)[1]["pivot_id"] == chosen.pivot_id
+    assert other.choose(options={"pivot_id": "p2"}) == make_pivots()[2]
+    assert other.choose(options={"task_id": "lookup-6-0"}) is None
+    assert other.pivot is None
+
+
 def test_the_same_seed_draws_the_same_pivots() -> None:
     env, other = make_env(make_pivots()), make_env(make_pivots())
 
