@@ -270,7 +270,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         console.print(f"python -m benchmarks.compare {again}", soft_wrap=True)
         return UNFINISHED if is_over else INTERRUPTED
     except (PivotError, ValueError) as error:
-        console.print(f"error: {error}", style="red", markup=False)
+        console.print(f"error: {error}", style="red", markup=False, soft_wrap=True)
         return 1
     return 0
 

@@ -142,7 +142,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
         return UNFINISHED
     except (PivotError, ValueError) as error:
-        console.print(f"error: {error}", style="red", markup=False)
+        console.print(f"error: {error}", style="red", markup=False, soft_wrap=True)
         return 1
     console.print(f"{run.write_json('tuning.json', log)}", soft_wrap=True)
     return 0

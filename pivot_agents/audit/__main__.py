@@ -222,7 +222,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         results = audit(given, console)
     except PivotError as error:
-        console.print(f"error: {error}", style="red", markup=False)
+        console.print(f"error: {error}", style="red", markup=False, soft_wrap=True)
         return 1
     if given.out is not None:
         given.out.parent.mkdir(parents=True, exist_ok=True)

@@ -30,25 +30,33 @@ Kill = Callable[[CodingEnv], bool]
 
 
 def kill_launcher(_: CodingEnv) -> bool:
-    return kill_below(1)
+    launchers = launchers_here()
+    return len(launchers) == 1 and kill_process(launchers[0])
 
 
 def kill_agent(_: CodingEnv) -> bool:
-    return kill_below(2)
+    agents = [agent for launcher in launchers_here() for agent in children(launcher)]
+    return len(agents) == 1 and kill_process(agents[0])
 
 
-def kill_below(depth: int) -> bool:
-    """Kill the only child of this process, or the only child of that one."""
-    process = os.getpid()
-    for _ in range(depth):
-        try:
-            children = Path(f"/proc/{process}/task/{process}/children").read_text().split()
-        except OSError:
-            return False
-        if len(children) != 1:
-            return False
-        process = int(children[0])
-    return kill_process(process)
+def launchers_here() -> list[int]:
+    """Return the boxes' first processes; a browser that other tests left is another child."""
+    return [pid for pid in children(os.getpid()) if b"agent.launcher" in command_line(pid)]
+
+
+def children(process: int) -> list[int]:
+    """Return the processes that the first thread of this one started."""
+    with contextlib.suppress(OSError):
+        return [
+            int(pid) for pid in Path(f"/proc/{process}/task/{process}/children").read_text().split()
+        ]
+    return []
+
+
+def command_line(process: int) -> bytes:
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{process}/cmdline").read_bytes()
+    return b""
 
 
 def kill_process(pid: int) -> bool:
