@@ -88,7 +88,8 @@ def engine(docker_image: str, tmp_path_factory: pytest.TempPathFactory) -> Itera
             # A killed engine's containers are ended by the one that follows.
             engine.start()
             engine.stop()
-            # An engine mounts its folder on itself, which Path.is_mount does not see; it may be busy yet.
+            # An engine mounts its folder on itself, which Path.is_mount does not see, and it may be
+            # busy yet.
             unmount = ["umount", "--lazy", engine.folder / "data"]
             while subprocess.run(unmount, capture_output=True, check=False).returncode == 0:
                 pass
