@@ -7,6 +7,7 @@ import gymnasium as gym
 import numpy as np
 from gymnasium.utils import RecordConstructorArgs, seeding
 
+from pivot_envs.core import PivotEnv
 from wrappers.pivot import Pivot
 
 
@@ -117,6 +118,23 @@ class PivotResetWrapper(gym.Wrapper[str, str, str, str], RecordConstructorArgs):
                 f"pivots, the first is {self._ids[0]!r}"
             )
         return pivot
+
+
+def core_below(wrapper: str, env: gym.Env[str, str]) -> PivotEnv:
+    """Return the PivotEnv at the core of an environment that starts at pivots.
+
+    Args:
+        wrapper: What needs it, for the message.
+        env: An environment with a PivotResetWrapper inside.
+
+    Raises:
+        ValueError: One of the two is missing inside ``env``.
+    """
+    if not env.has_wrapper_attr("pivot"):
+        raise ValueError(f"{wrapper} needs a PivotResetWrapper inside, got {env}")
+    if not isinstance(env.unwrapped, PivotEnv):
+        raise ValueError(f"{wrapper} needs a PivotEnv at the core, got {env.unwrapped}")
+    return env.unwrapped
 
 
 def _probabilities(weights: Sequence[float] | None, count: int) -> np.ndarray | None:

@@ -11,6 +11,7 @@ from pivot_envs.errors import ActionError, InfraError
 from pivot_envs.tools import parse_action
 from wrappers.attempt import Attempt, Verifier
 from wrappers.pivot import Pivot
+from wrappers.pivot_reset import core_below
 
 
 class PivotReward(gym.Wrapper[str, str, str, str], RecordConstructorArgs):
@@ -36,12 +37,7 @@ class PivotReward(gym.Wrapper[str, str, str, str], RecordConstructorArgs):
         """
         RecordConstructorArgs.__init__(self, verifier=verifier)
         gym.Wrapper.__init__(self, env)
-        name = type(self).__name__
-        if not env.has_wrapper_attr("pivot"):
-            raise ValueError(f"{name} needs a PivotResetWrapper inside, got {env}")
-        if not isinstance(env.unwrapped, PivotEnv):
-            raise ValueError(f"{name} needs a PivotEnv at the core, got {env.unwrapped}")
-        self._core = env.unwrapped
+        self._core = core_below(type(self).__name__, env)
         self._verifier = verifier
         self._before = ""
         self._verdict: dict[str, Any] | None = None

@@ -11,6 +11,7 @@ from pivot_envs.errors import ActionError
 from pivot_envs.snapshot import Message
 from pivot_envs.tools import ToolCall, parse_action
 from wrappers.pivot import Pivot
+from wrappers.pivot_reset import core_below
 
 
 class ProgressReward(gym.Wrapper[str, str, str, str], RecordConstructorArgs):
@@ -38,12 +39,7 @@ class ProgressReward(gym.Wrapper[str, str, str, str], RecordConstructorArgs):
         """
         RecordConstructorArgs.__init__(self)
         gym.Wrapper.__init__(self, env)
-        name = type(self).__name__
-        if not env.has_wrapper_attr("pivot"):
-            raise ValueError(f"{name} needs a PivotResetWrapper inside, got {env}")
-        if not isinstance(env.unwrapped, PivotEnv):
-            raise ValueError(f"{name} needs a PivotEnv at the core, got {env.unwrapped}")
-        self._core = env.unwrapped
+        self._core = core_below(type(self).__name__, env)
         self._messages: tuple[Message, ...] | None = None
 
     @property

@@ -37,7 +37,7 @@ _FLAGS = (
     "--disable-extensions",
     "--mute-audio",
     # The browser heeds the last list only, so that Playwright's is here again. RenderDocument gives
-    # every document a frame of its own, which costs a third of a reset.
+    # every document a frame of its own, which resets would pay for.
     "--disable-features=AvoidUnnecessaryBeforeUnloadCheckSync,DestroyProfileOnBrowserClose,"
     "HttpsUpgrades,HttpsFirstBalancedModeAutoEnable,PaintHolding,ThirdPartyStoragePartitioning,"
     "BackForwardCache,Translate,MediaRouter,OptimizationHints,RenderDocument",
