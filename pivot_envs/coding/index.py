@@ -5,6 +5,7 @@ import hashlib
 import ssl
 import subprocess
 import sys
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -147,7 +148,10 @@ def _find(finder: PackageFinder, name: str, version: str | None) -> Package:
         given = name if version is None else f"{name}=={version}"
         reason = str(error).splitlines()[0]
         raise SourceError(f"{given!r} is no package name and version: {reason}") from error
-    match = finder.find_best_match(requirement)
+    with warnings.catch_warnings():
+        # Other releases may have metadata of older rules, which unearth reads all the same.
+        warnings.filterwarnings("ignore", r"\.\* suffix", FutureWarning)
+        match = finder.find_best_match(requirement)
     if match.best is not None:
         return match.best
     places = _shown(tuple(source["url"] for source in finder.sources))

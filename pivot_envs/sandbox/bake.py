@@ -3,6 +3,7 @@
 import contextlib
 import io
 import json
+import re
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -16,6 +17,7 @@ from pivot_envs.sandbox.engine import (
     translated,
 )
 
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 _BUILD_TIMEOUT_S = 600
 """Until the engine's next sign of life."""
 _KEPT = "/.pivot-workspace"
@@ -73,4 +75,6 @@ def _build(engine: Any, steps: str, name: str) -> None:
     ):
         printed.append(part.get("stream", ""))
         if "error" in part:
-            raise SandboxError(f"{part['error']}: {''.join(printed[-3:]).strip()}")
+            # Whatever the pieces that it comes in: all of the last step, without its colours.
+            said = _COLOUR.sub("", "".join(printed).rpartition("Step ")[2])
+            raise SandboxError(f"{part['error']}: Step {said.strip()}")
