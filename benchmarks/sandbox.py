@@ -22,6 +22,7 @@ from rich.progress import track
 from rich.table import Table
 
 import pivot_envs  # noqa: F401  registers the environments
+from benchmarks.command_cost import measure_commands
 from benchmarks.docker_commit import committed_container
 from benchmarks.timing import Figure, measure
 from benchmarks.trees import SIZES, measure_tree
@@ -62,6 +63,7 @@ def measure_all(repetitions: int, choice: SandboxChoice) -> list[Figure]:
     task, workspace = tasks[TASK_ID], tasks.workspace(tasks[TASK_ID])
     figures = [
         measure("start a box, run true, close it", lambda _: _start_a_box(choice), repetitions),
+        *measure_commands(choice, repetitions, target_ms=0.5),
         *_episode(choice, task, workspace, repetitions),
     ]
     for files in SIZES:
@@ -88,7 +90,7 @@ def _episode(
     inner: Any = env.unwrapped
     tests = ToolCall("bash", {}).as_text()
     figures = [
-        measure("run true", lambda _: env.step(_bash("true")), repetitions, target_ms=0.5),
+        measure("a step that runs true", lambda _: env.step(_bash("true")), repetitions),
         measure(
             "edit a file", lambda index: env.step(_edit(task.bug.mutation.path, index)), repetitions
         ),

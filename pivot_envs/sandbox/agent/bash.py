@@ -138,7 +138,7 @@ class Bash:
             BashExitError: Bash ended.
         """
         self._box.runtime_file(kind, source.encode("utf-8", "surrogateescape") + b"\n")
-        request = f"{kind}-{secrets.token_hex(8)}"
+        request = f"{kind}-{secrets.token_hex(3)}"
         with contextlib.suppress(BrokenPipeError):
             os.write(self._input, request.encode() + b"\n")
         return self._await(request, deadline, Output(0) if output is None else output)

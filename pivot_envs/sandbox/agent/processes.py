@@ -40,7 +40,8 @@ class Processes:
         self.exit_statuses: dict[int, int] = {}
         self.own_sockets: set[int] = set()
         """Inode numbers of the agent's Unix sockets."""
-        self._watched: set[int] = set()
+        self._watched: dict[int, int] = {}
+        """Start times of the programs started here that have not been reaped."""
         self._host = host_descriptor
         self._is_ending = False
         self._wake_read, self._wake_write = os.pipe()
@@ -87,7 +88,7 @@ class Processes:
                 os.execve(program, list(arguments), dict(environment))
             finally:
                 os._exit(127)
-        self._watched.add(pid)
+        self._watched[pid] = int(_status_fields(str(pid))[19])
         return pid
 
     def wait(self, descriptors: Iterable[int], deadline: float | None) -> set[int]:
@@ -135,19 +136,21 @@ class Processes:
                 return
             if pid == 0:
                 return
-            if pid in self._watched:
-                self._watched.discard(pid)
+            if self._watched.pop(pid, None) is not None:
                 self.exit_statuses[pid] = status
 
     def alive(self) -> set[ProcessKey]:
         """Return (pid, start time) of every process below the agent."""
-        found: dict[int, tuple[int, int]] = {}
+        self.reap()
+        own = os.getpid()
+        # What has not been reaped keeps its id, so its start time is known; most often there is
+        # nothing else to look at.
+        found = {pid: (own, start) for pid, start in self._watched.items()}
         for name in os.listdir("/proc"):
-            if name.isdigit():
+            if name.isdigit() and int(name) not in found and int(name) != own:
                 with contextlib.suppress(OSError):
                     found[int(name)] = _parent_and_start(name)
         below: set[ProcessKey] = set()
-        own = os.getpid()
         for pid, (parent, start) in found.items():
             while parent != own and parent in found:
                 parent = found[parent][0]
@@ -203,7 +206,9 @@ class Processes:
         Raises:
             OSError: There is no such process.
         """
-        return (pid, _parent_and_start(str(pid))[1])
+        self.reap()
+        start = self._watched.get(pid)
+        return (pid, _parent_and_start(str(pid))[1] if start is None else start)
 
     def _freeze(self) -> set[ProcessKey]:
         if os.getpid() == 1:
@@ -279,9 +284,13 @@ def _place_descriptors(descriptors: Mapping[int, int]) -> None:
 
 
 def _parent_and_start(pid: str) -> tuple[int, int]:
-    with open(f"/proc/{pid}/stat", "rb") as file:
-        fields = file.read().rpartition(b") ")[2].split()
+    fields = _status_fields(pid)
     # One that has ended may have left threads behind, which are the process then.
     if fields[0] in (b"Z", b"X") and int(fields[17]) < 2:
         raise ProcessLookupError(f"process {pid} has ended")
     return int(fields[1]), int(fields[19])
+
+
+def _status_fields(pid: str) -> list[bytes]:
+    with open(f"/proc/{pid}/stat", "rb", buffering=0) as file:
+        return file.read().rpartition(b") ")[2].split()
