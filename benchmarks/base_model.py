@@ -19,10 +19,11 @@ def main(config: BaseModelConfig) -> None:
     """Make the base model."""
     torch.set_num_threads(config.threads)
     config.work.mkdir(parents=True, exist_ok=True)
-    build_drills(config.work, config.seed, config.start)
+    build_drills(config.work, config.seed, config.start, config.rows)
     if config.stage == "all":
         build_episodes(config.work, config.tasks, config.seed)
-        build_web(config.work, config.seed, MAX_TOKENS)
+        counts = config.web_instances, config.known_instances
+        build_web(config.work, config.seed, MAX_TOKENS, *counts)
     corpus = load_corpus(config.work)
     run = Pretraining.begin(len(corpus.tokenizer), config)
     train(run, corpus.rows)

@@ -62,13 +62,11 @@ ROWS = {
     "search": 40_000,
     "recital": 400,
     "episode": 6,
-    "web": 150,
     "look_up": 40_000,
     "copying": 10_000,
     "text": 6_000,
 }
-"""Rows of each kind; of ``recital`` about one a function, of ``episode`` so many a task, of ``web``
-so many a template."""
+"""Rows of each kind; of ``recital`` about one a function, of ``episode`` so many a task."""
 SLIPS = 0.8
 """Share of slips among the bugs to be found; the tasks' own bugs are few and learned by heart."""
 RECORDED_RUNS = 400
@@ -118,10 +116,10 @@ class Corpus:
     sha256: str
 
 
-def build_drills(folder: Path, seed: int, start: Path | None = None) -> None:
+def build_drills(folder: Path, seed: int, start: Path | None = None, share: float = 1.0) -> None:
     """Build tokenizer and drills into ``folder``; what is there already is kept.
 
-    A model to start from brings its tokenizer.
+    A model to start from brings its tokenizer. Of the rows of each kind a ``share`` is built.
     """
     folder.mkdir(parents=True, exist_ok=True)
     if start is not None and not (folder / "tokenizer").exists():
@@ -145,8 +143,8 @@ def build_drills(folder: Path, seed: int, start: Path | None = None) -> None:
             ]
         else:
             make = _maker(kind, library, packages, words)
-            drawn = (make(generator) for _ in range(ROWS[kind]))
-        rows = _encoded(tokenizer, track(drawn, kind, ROWS[kind]))
+            drawn = (make(generator) for _ in range(int(share * ROWS[kind])))
+        rows = _encoded(tokenizer, track(drawn, kind, int(share * ROWS[kind])))
         save_rows(folder / f"{kind}.npz", rows)
 
 
@@ -167,7 +165,7 @@ def build_episodes(folder: Path, tasks_path: str | None, seed: int) -> None:
 def load_corpus(folder: Path) -> Corpus:
     """Load a corpus that was built."""
     rows: dict[str, Sequence[Row]] = {}
-    for kind in ROWS:
+    for kind in (*ROWS, "web"):
         if not (folder / f"{kind}.npz").exists():
             continue
         with np.load(folder / f"{kind}.npz") as stored:

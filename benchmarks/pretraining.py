@@ -39,6 +39,14 @@ class BaseModelConfig:
     """A model folder to go on from, with its tokenizer, instead of beginning with nothing."""
     tasks: str | None = None
     """Task file; the shipped one by default."""
+    rows: float = 1.0
+    """Share of the drills of each kind that is built; a short training needs few."""
+    web_instances: int = 150
+    """Instances of each template of MiniWoB++ of which the expert's episodes are shown."""
+    known_instances: int = 30
+    """The same of the templates that the arms learn from, so that the base is mediocre at them."""
+    web_weight: float = 1.0
+    """Weight of these episodes in the third stage; see ``EPISODES`` for the others'."""
     copying_tokens: float = 4e6
     """Training tokens of the first stage, which teaches to copy; padding is not counted."""
     drill_tokens: float = 30.5e6
@@ -71,7 +79,8 @@ class BaseModelConfig:
         """Return the mixture of each stage and the token count at its end."""
         copied = self.copying_tokens
         drilled = copied + self.drill_tokens
-        stages = [(COPYING, copied), (DRILLS, drilled), (EPISODES, drilled + self.episode_tokens)]
+        last = {**EPISODES, "web": self.web_weight}
+        stages = [(COPYING, copied), (DRILLS, drilled), (last, drilled + self.episode_tokens)]
         return stages[: ("copying", "drills", "all").index(self.stage) + 1]
 
     def identity(self) -> dict[str, float]:

@@ -4,7 +4,7 @@ Instances that the comparison draws are never shown, nor templates that it calls
 templates that the arms learn from few instances are shown, so that the base is mediocre at them.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import gymnasium as gym
@@ -12,7 +12,6 @@ from rich.progress import track
 from transformers import AutoTokenizer
 
 from benchmarks.corpus import Row, encode_row, save_rows
-from benchmarks.corpus_builder import ROWS
 from benchmarks.web_domain import KNOWN, OBSERVATION_CHARS, UNSEEN
 from pivot_agents.policy import Context
 from pivot_agents.web_expert import MiniWobExpert
@@ -20,26 +19,33 @@ from pivot_envs.replay import core_of
 
 FIRST_SEED = 100_000
 """The comparison's seeds are below this."""
-KNOWN_INSTANCES = 30
-"""Instances shown of each template that the arms learn from."""
 MAX_TURNS = 12
 
 
-def build_web(folder: Path, seed: int, max_tokens: int) -> None:
+def build_web(
+    folder: Path, seed: int, max_tokens: int, instances: int, known_instances: int
+) -> None:
     """Play the expert's episodes in the real browser into ``folder``, unless they are there.
 
     Args:
         folder: Where the tokenizer is and the rows go.
         seed: Decides the instances and how the expert solves them.
         max_tokens: Longer episodes are left out.
+        instances: How many are shown of each template.
+        known_instances: The same of those that the arms learn from.
     """
     path = folder / "web.npz"
     if not path.exists():
-        rows = _rows(AutoTokenizer.from_pretrained(folder / "tokenizer"), seed)
+        shown = {
+            name: known_instances if name in KNOWN else instances
+            for name in MiniWobExpert.templates
+            if name not in UNSEEN
+        }
+        rows = _rows(AutoTokenizer.from_pretrained(folder / "tokenizer"), seed, shown)
         save_rows(path, (row for row in rows if len(row.token_ids) <= max_tokens))
 
 
-def _rows(tokenizer: object, seed: int) -> Iterator[Row]:
+def _rows(tokenizer: object, seed: int, shown: Mapping[str, int]) -> Iterator[Row]:
     env = gym.make(
         "pivot/Web-v0",
         suite="miniwob",
@@ -48,9 +54,7 @@ def _rows(tokenizer: object, seed: int) -> Iterator[Row]:
         disable_env_checker=True,
     )
     core = core_of(env)
-    shown = [name for name in MiniWobExpert.templates if name not in UNSEEN]
-    for template in track(shown, "web"):
-        count = KNOWN_INSTANCES if template in KNOWN else ROWS["web"]
+    for template, count in track(shown.items(), "web", len(shown)):
         for number in range(count):
             expert = MiniWobExpert(seed=1000 + seed * 1000 + number)
             task_id = f"{template}#{FIRST_SEED + seed * 1000 + number}"

@@ -6,6 +6,7 @@ import torch
 
 from benchmarks.batches import COUNT_STEP, Sampler, pad
 from benchmarks.corpus import OBSERVATION_WEIGHT, Row
+from benchmarks.corpus_builder import EPISODES
 from benchmarks.pretraining import BaseModelConfig, Pretraining, grow, train, weighted_loss
 from pivot_agents.tiny import tiny_model
 
@@ -96,3 +97,10 @@ def test_batches_hold_rows_of_one_padded_length():
     for _ in range(20):
         lengths = {len(one.token_ids) > 64 for one in next(batches)}
         assert len(lengths) == 1
+
+
+def test_the_weight_of_web_episodes_is_that_of_the_last_stage_alone(tmp_path):
+    *others, (last, _) = config(tmp_path, web_weight=4.0).stages()
+    assert last["web"] == 4.0
+    assert last["episode"] == EPISODES["episode"]
+    assert all("web" not in mixture for mixture, _ in others)

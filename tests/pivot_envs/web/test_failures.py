@@ -3,6 +3,7 @@
 import os
 import random
 import signal
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -114,7 +115,7 @@ def test_kills_at_random_moments(make_env: Make, notes_suite: type[Suite], call:
 @pytest.mark.timeout(7200)
 def test_two_thousand_episodes_leave_nothing_behind(make_env: Make, call: Call) -> None:
     env = make_env(tasks=["click-checkboxes", "email-inbox", "login-user"])
-    seen: list[tuple[int, int]] = []
+    seen: list[tuple[int, int, float]] = []
     for episode in range(2000):
         env.reset(seed=episode)
         for _ in range(3):
@@ -122,6 +123,19 @@ def test_two_thousand_episodes_leave_nothing_behind(make_env: Make, call: Call) 
                 env.step(env.sample_action())
         if episode in (500, 1999):
             descriptors = len(list(Path("/proc/self/fd").iterdir()))
-            seen.append((len(descendants(os.getpid())), descriptors))
+            processes = descendants(os.getpid())
+            memory_mb = sum(map(own_memory_mb, [os.getpid(), *processes]))
+            seen.append((len(processes), descriptors, memory_mb))
+    sys.stdout.write(f"processes, descriptors and memory in MB: {seen}\n")
     assert seen[1][0] <= seen[0][0] + 2
     assert seen[1][1] <= seen[0][1] + 5
+    # A browser's memory goes up and down by some ten MB from one moment to the next.
+    assert seen[1][2] <= seen[0][2] + 100
+
+
+def own_memory_mb(process: int) -> float:
+    """Return the memory that a process shares with no other, and its part of what it shares."""
+    for line in Path(f"/proc/{process}/smaps_rollup").read_text().splitlines():
+        if line.startswith("Pss:"):
+            return int(line.split()[1]) / 1024
+    raise ValueError(f"process {process} has no Pss")
