@@ -4,11 +4,11 @@ import asyncio
 import base64
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pivot_envs.errors import BrowserError, BrowserUnavailableError
 
@@ -49,6 +49,8 @@ _FLAGS = (
 _FRAME_FLAGS = ("--enable-begin-frame-control", "--run-all-compositor-stages-before-draw")
 _SCRIPTS = ("clock", "guard", "elements", "observation", "actions", "keys", "turn")
 _MOST_FRAMES = 5
+# The same pixels, in less time and more bytes.
+_PICTURE: Mapping[str, Any] = {"format": "png", "optimizeForSpeed": True}
 _NOWHERE = "http://127.0.0.1:9"
 
 
@@ -154,12 +156,12 @@ class Chrome:
     async def screenshot(self, cdp: "CDPSession") -> bytes:
         """Return the page as it looks now, as PNG."""
         if not self.has_frames:
-            captured = await cdp.send("Page.captureScreenshot", {"format": "png"})
+            captured = await cdp.send("Page.captureScreenshot", _PICTURE)
             return base64.b64decode(captured["data"])
         async with self.drawing:
             for _ in range(_MOST_FRAMES):
                 frame = await cdp.send(
-                    "HeadlessExperimental.beginFrame", {"screenshot": {"format": "png"}}
+                    "HeadlessExperimental.beginFrame", {"screenshot": _PICTURE}
                 )
                 if "screenshotData" in frame:
                     return base64.b64decode(frame["screenshotData"])
