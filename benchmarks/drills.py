@@ -29,10 +29,14 @@ def _span(code: Code, function: str) -> FunctionSpan | None:
 
 
 def draw_bugs(function: SourceFunction, count: int, generator: random.Random) -> list[Mutation]:
-    """Draw mutations on different lines of a function, in order; fewer where it has fewer."""
+    """Draw mutations on different lines of a function, in order; fewer where it has fewer.
+
+    One that takes lines away, or goes over several, would move the others.
+    """
     by_line: dict[int, list[Mutation]] = defaultdict(list)
     for mutation in function.mutations:
-        by_line[mutation.line].append(mutation)
+        if "\n" not in mutation.original + mutation.mutated:
+            by_line[mutation.line].append(mutation)
     lines = generator.sample(sorted(by_line), min(count, len(by_line)))
     return [generator.choice(by_line[line]) for line in sorted(lines)]
 
