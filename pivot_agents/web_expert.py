@@ -55,7 +55,7 @@ class MiniWobExpert:
         scene = _read(context, f"{self._seed} {context.task_id}")
         try:
             return _SCRIPTS[template](scene)
-        except (LostError, IndexError):
+        except (LostError, LookupError, StopIteration):
             return ToolCall("scroll", {"dy": 100})
 
 
