@@ -156,13 +156,11 @@ class Chrome:
     async def screenshot(self, cdp: "CDPSession") -> bytes:
         """Return the page as it looks now, as PNG."""
         if not self.has_frames:
-            captured = await cdp.send("Page.captureScreenshot", _PICTURE)
+            captured = await cdp.send("Page.captureScreenshot", dict(_PICTURE))
             return base64.b64decode(captured["data"])
         async with self.drawing:
             for _ in range(_MOST_FRAMES):
-                frame = await cdp.send(
-                    "HeadlessExperimental.beginFrame", {"screenshot": _PICTURE}
-                )
+                frame = await cdp.send("HeadlessExperimental.beginFrame", {"screenshot": _PICTURE})
                 if "screenshotData" in frame:
                     return base64.b64decode(frame["screenshotData"])
         raise BrowserError("the page draws no frame")
