@@ -6,10 +6,12 @@ nothing; then how many of the walks came back exactly, and how long the restores
 
 import json
 import os
+import sqlite3
 import statistics
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -146,9 +148,16 @@ def _state(env: Env, observation: str) -> dict[str, Any]:
     core: Any = env.unwrapped
     return {
         "observation": observation,
-        "database": core.suite.process.save(),
+        "database": _rows(core.suite.process.save()),
         "page and database": core.effect().state_digest,
     }
+
+
+def _rows(database: bytes) -> list[str]:
+    """Return what a database holds; where in its file SQLite puts it is no part of that."""
+    with closing(sqlite3.connect(":memory:")) as connection:
+        connection.deserialize(database)
+        return list(connection.iterdump())
 
 
 def report(console: Console, results: Sequence[TemplateResult], walks: Sequence[Walk]) -> None:
