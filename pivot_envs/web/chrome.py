@@ -5,7 +5,7 @@ import base64
 import json
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -62,6 +62,8 @@ class Profile:
     context_id: str
     """The browser's own name of the context."""
     viewport: tuple[int, int]
+    opening: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """Held while a page is opened: of two at once, both would be taken for the first."""
 
 
 class Chrome:
@@ -136,7 +138,7 @@ class Chrome:
         if not self.has_frames:
             return await profile.context.new_page()
         width, height = profile.viewport
-        async with profile.context.expect_page() as opened:
+        async with profile.opening, profile.context.expect_page() as opened:
             await self.session.send(
                 "Target.createTarget",
                 {

@@ -278,3 +278,19 @@ class LivePage:
     def _lose(self, reason: str) -> None:
         self._lost = self._lost or reason
         self._changed.set()
+
+
+async def loaded_page(loading: "asyncio.Task[LivePage]") -> LivePage | None:
+    """Wait for a page that is loading ahead; ``None`` if it has failed or died."""
+    try:
+        live = await loading
+    except Exception:
+        return None  # then the page is loaded again
+    return None if live.is_lost else live
+
+
+async def close_loaded(loading: "asyncio.Task[LivePage]") -> None:
+    """Close a page that was loaded ahead for nothing."""
+    live = await loaded_page(loading)
+    if live is not None:
+        await live.close()

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from pivot_envs.errors import BrowserError
 from pivot_envs.web.chrome import Chrome, Profile
 from pivot_envs.web.driver import Driver
-from pivot_envs.web.page import LivePage
+from pivot_envs.web.page import LivePage, close_loaded, loaded_page
 from pivot_envs.web.parking import ParkedPage, Parking
 from pivot_envs.web.report import Document, Report, script
 from pivot_envs.web.suite import Start
@@ -203,9 +203,11 @@ class Tab:
         free, self._live = self._live, None
         live = None
         if spare is not None and spare[0] == url:
-            live = await _result(spare[1])
+            live = await loaded_page(spare[1])
+        elif spare is not None and free is None:
+            free = await loaded_page(spare[1])
         elif spare is not None:
-            free = free or await _result(spare[1])
+            self._driver.later(close_loaded(spare[1]))
         if live is None:
             live = free if free is not None and not free.is_lost else await self._new_page()
             free = None
@@ -227,7 +229,11 @@ class Tab:
 
     async def _load_ahead(self, live: LivePage | None, url: str) -> LivePage:
         live = live if live is not None and not live.is_lost else await self._new_page()
-        await _open(live, url)
+        try:
+            await _open(live, url)
+        except BaseException:
+            self._driver.later(live.close())
+            raise
         return live
 
     async def _any_page(self) -> LivePage:
@@ -274,14 +280,6 @@ async def _open(live: LivePage, url: str) -> None:
     failure = await live.go(url)
     if failure is not None:
         raise BrowserError(f"{url} cannot be opened: {failure}")
-
-
-async def _result(task: "asyncio.Task[LivePage]") -> LivePage | None:
-    try:
-        live = await task
-    except Exception:
-        return None  # then the page is loaded again
-    return None if live.is_lost else live
 
 
 async def _discard(driver: Driver, chrome: Chrome, profile: Profile) -> None:

@@ -89,6 +89,17 @@ def test_closing_everything_leaves_no_process(make_env: Make, notes_suite: type[
     assert env.reset(seed=0)
 
 
+def test_pages_that_were_loaded_ahead_for_nothing_are_closed(make_env: Make) -> None:
+    env = make_env(tasks=["click-test", "click-test-2"])
+    for episode in range(40):
+        # The same task twice has its page loaded ahead, and then the other one comes.
+        env.reset(options={"task_id": ("click-test#0", "click-test-2#0")[episode // 2 % 2]})
+    end = time.monotonic() + 20
+    while len(victims("renderer")) > 4:
+        assert time.monotonic() < end, len(victims("renderer"))
+        time.sleep(0.1)
+
+
 @pytest.mark.soak
 @pytest.mark.timeout(3600)
 def test_kills_at_random_moments(make_env: Make, notes_suite: type[Suite], call: Call) -> None:
