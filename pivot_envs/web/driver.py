@@ -152,8 +152,8 @@ class Driver:
 
 
 def _report_unexpected(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-    """Report what goes wrong on the loop, but for what a killed browser leaves unanswered."""
-    if "never retrieved" not in context["message"]:
+    """Report what goes wrong on the loop, but for what a killed or ended browser leaves behind."""
+    if not any(words in context["message"] for words in ("never retrieved", "was destroyed")):
         loop.default_exception_handler(context)
 
 

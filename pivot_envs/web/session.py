@@ -127,6 +127,8 @@ class BrowserSession:
         async def restore(tab: Tab) -> tuple[Report, tuple[str, str]]:
             tape, document = Tape.load(start, state, blobs)
             found = await tab.restore(tape, document, state)
+            if list(found) != [page, clock] and not tape.waits:
+                found = await tab.restore(tape, document, state, is_in_turns=True)
             tab.refill()
             return tab.report, found
 

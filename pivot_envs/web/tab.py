@@ -108,9 +108,19 @@ class Tab:
         return state, blobs
 
     async def restore(
-        self, tape: Tape, document: Document | None, state: Mapping[str, Any]
+        self,
+        tape: Tape,
+        document: Document | None,
+        state: Mapping[str, Any],
+        *,
+        is_in_turns: bool = False,
     ) -> tuple[str, str]:
-        """Bring back a saved page and return its digests; call ``refill`` when it was verified."""
+        """Bring back a saved page and return its digests; call ``refill`` when it was verified.
+
+        All actions are repeated in one call where that can be, unless ``is_in_turns``: between two
+        calls the browser does what it does between a page's tasks, such as to scroll a list to
+        what was chosen, or to take the focus from what has disappeared.
+        """
         await self._prepare(tape.start)
         self.tape = tape
         if document is None:
@@ -121,7 +131,7 @@ class Tab:
             await self._show(self._live, document, state["storage"])
         await self._rest_pointer()
         view, source = self._view, self._source()
-        if view.input == "js" and not tape.waits:
+        if view.input == "js" and not (tape.waits or is_in_turns):
             replayed = self._live.replay(source, tape.actions, view.longest, view.probe)
             report, digests = await replayed
         else:
