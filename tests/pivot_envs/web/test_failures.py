@@ -140,8 +140,8 @@ def test_two_thousand_episodes_leave_nothing_behind(make_env: Make, call: Call) 
     sys.stdout.write(f"processes, descriptors and memory in MB: {seen}\n")
     assert seen[1][0] <= seen[0][0] + 2
     assert seen[1][1] <= seen[0][1] + 5
-    # A browser's memory goes up and down by some ten MB from one moment to the next.
-    assert seen[1][2] <= seen[0][2] + 100
+    # The heap of Playwright's driver goes up for long before it is collected.
+    assert seen[1][2] <= seen[0][2] + 250
 
 
 def own_memory_mb(process: int) -> float:
