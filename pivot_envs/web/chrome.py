@@ -24,7 +24,7 @@ PROGRAMS = (
 )
 """Names of browsers looked for on the machine; the first is the fastest by far."""
 
-MOST_PAGES = 1000
+MOST_PAGES = 3000
 """Documents after which a browser is replaced, because it and its driver grow slowly."""
 
 _FLAGS = (

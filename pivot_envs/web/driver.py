@@ -152,8 +152,9 @@ class Driver:
 
 
 def _report_unexpected(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-    """Report what goes wrong on the loop, but for what a killed or ended browser leaves behind."""
-    if not any(words in context["message"] for words in ("never retrieved", "was destroyed")):
+    """Report what goes wrong on the loop, but for what a killed browser or a closed loop leaves."""
+    is_left = loop.is_closed() and "was destroyed" in context["message"]
+    if not is_left and "never retrieved" not in context["message"]:
         loop.default_exception_handler(context)
 
 
