@@ -24,9 +24,6 @@ PROGRAMS = (
 )
 """Names of browsers looked for on the machine; the first is the fastest by far."""
 
-MOST_PAGES = 3000
-"""Documents after which a browser is replaced, because it and its driver grow slowly."""
-
 _FLAGS = (
     "--disable-gpu",
     "--disable-quic",
@@ -74,8 +71,7 @@ class Chrome:
         self.browser = browser
         self.has_frames = has_frames
         self.session = session
-        self.pages = 0
-        self.users = 0
+        self.documents = 0
         # Two screenshots at once crash a browser whose frames are controlled.
         self.drawing = asyncio.Lock()
         self._opening = asyncio.Lock()
@@ -106,11 +102,6 @@ class Chrome:
         except Exception as error:
             reason = str(error).strip().splitlines()[0] if str(error).strip() else repr(error)
             raise BrowserUnavailableError(f"{program} cannot be started: {reason}") from error
-
-    @property
-    def is_worn(self) -> bool:
-        """Whether the browser has opened so many documents that a new one should follow it."""
-        return self.pages >= MOST_PAGES
 
     async def new_profile(
         self, server: tuple[str, int] | None, hosts: Sequence[str], viewport: tuple[int, int]

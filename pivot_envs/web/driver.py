@@ -4,22 +4,31 @@ import asyncio
 import atexit
 import os
 import threading
+import weakref
 from collections.abc import Coroutine
 from concurrent.futures import TimeoutError as FutureTimeoutError
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from pivot_envs.errors import BrowserError, BrowserUnavailableError, InfraError
 from pivot_envs.web.chrome import Chrome
 
 Result = TypeVar("Result")
 
+MOST_DOCUMENTS = 1000
+"""Documents after which a driver is replaced: Playwright keeps 0.1 MB of each, browsers less."""
+
 _START_S = 60.0
 
 
 class Driver:
-    """The process's Playwright with its browsers; ``Driver.shared`` returns the living one."""
+    """The process's Playwright with its browsers; ``Driver.shared`` returns the living one.
+
+    One that has opened many documents is followed by another. It goes on for those that cannot
+    leave it, and ends when nobody uses it any more.
+    """
 
     _shared: "Driver | None" = None
+    _retired: ClassVar[list["Driver"]] = []
     _lock = threading.Lock()
 
     def __init__(self) -> None:
@@ -34,6 +43,7 @@ class Driver:
         self._chromes: dict[tuple[str | None, bool], Chrome] = {}
         self._launching = asyncio.Lock()
         self._is_closed = False
+        self._users: weakref.WeakSet[object] = weakref.WeakSet()
         self._tasks: set[asyncio.Task[None]] = set()
         thread = threading.Thread(target=self._loop.run_forever, name="pivot-web", daemon=True)
         thread.start()
@@ -53,13 +63,43 @@ class Driver:
 
     @classmethod
     def shared(cls) -> "Driver":
-        """Return the process's driver, starting it if there is none."""
+        """Return the process's driver, starting one if there is none or it is worn."""
         with cls._lock:
             driver = cls._shared
-            if driver is None or driver._is_closed or driver._pid != os.getpid():
+            if driver is not None and driver._is_alive and driver._is_worn:
+                cls._retired.append(driver)
+                driver = None
+            if driver is None or not driver._is_alive:
                 driver = cls._shared = cls()
                 atexit.register(driver.close)
+            cls._end_retired()
             return driver
+
+    @classmethod
+    def _end_retired(cls) -> None:
+        for driver in [each for each in cls._retired if not each._users]:
+            cls._retired.remove(driver)
+            atexit.unregister(driver.close)
+            driver.close()
+
+    @property
+    def _is_alive(self) -> bool:
+        return not self._is_closed and self._pid == os.getpid()
+
+    @property
+    def _is_worn(self) -> bool:
+        opened = sum(chrome.documents for chrome in list(self._chromes.values()))
+        return opened >= MOST_DOCUMENTS
+
+    def join(self, user: object) -> None:
+        """Count a user, until it leaves or is no more."""
+        self._users.add(user)
+
+    def leave(self, user: object) -> None:
+        """Count a user no longer; the last one to leave a driver that was replaced ends it."""
+        self._users.discard(user)
+        with Driver._lock:
+            Driver._end_retired()
 
     def run(self, work: Coroutine[Any, Any, Result], timeout_s: float) -> Result:
         """Run a coroutine on the driver's thread and wait for it.
@@ -67,7 +107,7 @@ class Driver:
         Raises:
             BrowserError: It failed or took longer than ``timeout_s`` seconds.
         """
-        if self._is_closed or self._pid != os.getpid():
+        if not self._is_alive:
             work.close()
             raise BrowserError("the browser was closed, or belongs to another process")
         future = asyncio.run_coroutine_threadsafe(work, self._loop)
@@ -93,32 +133,24 @@ class Driver:
 
     def spawn(self, work: Coroutine[Any, Any, Any]) -> None:
         """Run a coroutine on the driver's thread without waiting; its failure is dropped."""
-        if self._is_closed or self._pid != os.getpid():
+        if not self._is_alive:
             work.close()
             return
         self._loop.call_soon_threadsafe(self.later, work)
 
     async def chrome(self, executable: str | None, controls_frames: bool = True) -> Chrome:
-        """Return a living browser that is not worn, launching it if needed."""
+        """Return a living browser, launching it if needed."""
         async with self._launching:
             key = executable, controls_frames
             chrome = self._chromes.get(key)
-            if chrome is None or chrome.is_worn or not chrome.browser.is_connected():
-                if chrome is not None and chrome.users <= 0:
-                    self.later(chrome.browser.close())
+            if chrome is None or not chrome.browser.is_connected():
                 chrome = await Chrome.launch(self._playwright, executable, controls_frames)
                 self._chromes[key] = chrome
             return chrome
 
-    async def release(self, chrome: Chrome) -> None:
-        """Give a browser back; one that nobody uses and nobody will get again is closed."""
-        chrome.users -= 1
-        if chrome.users <= 0 and chrome not in self._chromes.values():
-            await _quiet(chrome.browser.close())
-
     def close(self) -> None:
         """End Playwright and its browsers; a driver that does not answer is killed."""
-        if self._is_closed or self._pid != os.getpid():
+        if not self._is_alive:
             return
         try:
             self.run(self._playwright.stop(), 5.0)

@@ -74,7 +74,7 @@ class LivePage:
         Returns:
             Why it could not be opened, or ``None``.
         """
-        self._chrome.pages += 1
+        self._chrome.documents += 1
         self._failure = None
         self._is_going = True
         await self._recorder.prepare(url, document)
@@ -185,7 +185,7 @@ class LivePage:
             self._requested = False
             return self._has_moved
         self._requested = False
-        self._chrome.pages += 1
+        self._chrome.documents += 1
         await self._wait_for_load(self.page.url)
         return True
 

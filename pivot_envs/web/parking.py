@@ -28,6 +28,10 @@ class Parking:
         self._pages: dict[int, ParkedPage] = {}
         self._last = 0
 
+    def __len__(self) -> int:
+        """Return how many are kept."""
+        return len(self._pages)
+
     def put(self, page: ParkedPage) -> int:
         """Keep a page and return its number.
 

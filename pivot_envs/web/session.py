@@ -174,6 +174,7 @@ class BrowserSession:
         driver, tab = self._driver, self._tab
         self._tab = None
         if driver is not None and tab is not None:
+            driver.leave(tab)
             driver.spawn(tab.close())
 
     def _open_tab(self) -> Tab:
@@ -202,15 +203,21 @@ class BrowserSession:
                 self.close()
             if attempt == 2 and self._driver is not None:
                 self._driver.close()
-            driver = Driver.shared()
-            if self._tab is None or driver is not self._driver:
-                self._driver, self._tab = driver, Tab(driver, self._view)
+            if self._tab is None or not self._tab.has_parked:
+                self._move(Driver.shared())
             try:
                 return self._run(work)
             except BrowserError as error:
                 failure = error
         assert failure is not None
         raise failure
+
+    def _move(self, driver: Driver) -> None:
+        """Have a tab in this driver's browser."""
+        if self._tab is None or driver is not self._driver:
+            self.close()
+            self._driver, self._tab = driver, Tab(driver, self._view)
+            driver.join(self._tab)
 
     def _drop_page(self) -> None:
         if self._tab is not None and self._driver is not None:

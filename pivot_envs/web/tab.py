@@ -46,6 +46,11 @@ class Tab:
         return self._report
 
     @property
+    def has_parked(self) -> bool:
+        """Whether pages are parked, which live in this driver's browsers only."""
+        return bool(self._parking)
+
+    @property
     def live(self) -> LivePage:
         """The page that is acted in.
 
@@ -165,14 +170,12 @@ class Tab:
             self._driver.later(live.close())
 
     async def close(self) -> None:
-        """Close the context with all its pages, and give the browser back."""
-        chrome, profile = self._chrome, self._profile
+        """Close the contexts with all their pages."""
+        profile = self._profile
         self._forget()
-        for each in self._parking.clear():
-            if each is not profile:
-                self._driver.later(each.context.close())
-        if chrome is not None and profile is not None:
-            self._driver.later(_discard(self._driver, chrome, profile))
+        contexts = [each.context for each in self._parking.clear() if each is not profile]
+        for context in [profile.context, *contexts] if profile is not None else contexts:
+            self._driver.later(context.close())
 
     async def _turn(self, action: dict[str, Any]) -> Report:
         view = self._view
@@ -193,19 +196,17 @@ class Tab:
         """Have a living browser, and a context that reaches what the task may reach."""
         view = self._view
         chrome = await self._driver.chrome(view.executable, view.input == "js")
-        reach = (start.server, hosts_of(start))
+        # Behind a server of its own, a task reaches what that serves: tasks can share a context.
+        hosts = hosts_of(start) if start.hosts or start.server is None else ()
+        reach = (start.server, hosts)
         is_same = chrome is self._chrome and reach == self._reach and not self._has_stored
         if self._profile is not None and not is_same:
-            assert self._chrome is not None
             if not self._parking.uses(self._profile):
-                self._driver.later(_discard(self._driver, self._chrome, self._profile))
+                self._driver.later(self._profile.context.close())
             self._forget()
         if self._profile is None:
             self._chrome, self._reach = chrome, reach
-            chrome.users += 1
-            self._profile = await chrome.new_profile(
-                start.server, hosts_of(start), self._view.viewport
-            )
+            self._profile = await chrome.new_profile(start.server, hosts, self._view.viewport)
 
     async def _loaded(self, url: str) -> LivePage:
         """Return a page in which a closed document has just loaded, the spare one if it fits."""
@@ -290,10 +291,3 @@ async def _open(live: LivePage, url: str) -> None:
     failure = await live.go(url)
     if failure is not None:
         raise BrowserError(f"{url} cannot be opened: {failure}")
-
-
-async def _discard(driver: Driver, chrome: Chrome, profile: Profile) -> None:
-    try:
-        await profile.context.close()
-    finally:
-        await driver.release(chrome)

@@ -30,11 +30,13 @@
     return null;
   };
   window.close = () => pivot.note('the page tried to close itself; ignored');
-  // `HOSTS` is what the environment allows; a closed page (file:) may only move within itself.
+  // `HOSTS` is what the environment allows, the page's own host where it names none; a closed page
+  // (file:) may only move within itself.
+  const allows = (host) => (HOSTS.length ? HOSTS.includes(host) : host === location.host);
   if (window === top && window.navigation)
     navigation.addEventListener('navigate', (event) => {
       const url = new URL(event.destination.url);
-      const isInside = location.protocol === 'file:' ? event.hashChange : HOSTS.includes(url.host);
+      const isInside = location.protocol === 'file:' ? event.hashChange : allows(url.host);
       if (isInside || event.destination.sameDocument) return;
       event.preventDefault();
       pivot.note(`the page tried to open ${url.href.slice(0, 100)}; refused`);

@@ -86,7 +86,7 @@ class Script:
 
         Args:
             steps: What to do, from the first page on.
-            origin: The site, such as ``http://shop.test``.
+            origin: The site, such as ``http://shop.sites.test``.
         """
         self._steps = list(steps)
         self._origin = origin

@@ -36,7 +36,8 @@ class _Handler(WSGIRequestHandler):
 class SiteServer:
     """The applications of all sites on one database, one request at a time.
 
-    It is the browser's proxy, and refuses every host but ``NAME.test`` of the site that is loaded.
+    It is the browser's proxy, and refuses every host but that of the site that is loaded, such as
+    ``shop.sites.test``: of one domain, so that the browser keeps its process from site to site.
     """
 
     def __init__(self) -> None:
@@ -64,7 +65,7 @@ class SiteServer:
         """Serve another state, of this site or of another."""
         with self._lock:
             self._database.deserialize(content)
-            self._app, self._host = self._apps[site], f"{site}.test"
+            self._app, self._host = self._apps[site], f"{site}.sites.test"
 
     def save(self) -> bytes:
         """Return the state."""

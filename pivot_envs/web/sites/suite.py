@@ -41,8 +41,8 @@ class Instance:
 
     @property
     def origin(self) -> str:
-        """The site's address, such as ``http://shop.test``."""
-        return f"http://{self.site}.test"
+        """The site's address, such as ``http://shop.sites.test``."""
+        return f"http://{self.site}.sites.test"
 
 
 class SitesSuite(Suite):

@@ -242,7 +242,7 @@ def test_a_task_that_ran_out_of_turns_is_judged_as_it_stands(
 ) -> None:
     steps = solution("mail.contact#1")
     env = make_env(suite="sites", max_turns=len(steps))
-    script = Script(steps, "http://mail.test")
+    script = Script(steps, "http://mail.sites.test")
     observation, _ = env.reset(options={"task_id": "mail.contact#1"})
     rewards = []
     for _ in steps:

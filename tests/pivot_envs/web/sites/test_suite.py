@@ -105,8 +105,8 @@ def test_a_snapshot_in_the_middle_of_an_order_survives_a_store_and_a_new_environ
 ) -> None:
     sites_env.reset(options={"task_id": "shop.buy#1"})
     for path in ("products/3", "cart"):
-        observation, *_ = sites_env.step(call("goto", url=f"http://shop.test/{path}"))
-    sites_env.step(call("goto", url="http://shop.test/products/3"))
+        observation, *_ = sites_env.step(call("goto", url=f"http://shop.sites.test/{path}"))
+    sites_env.step(call("goto", url="http://shop.sites.test/products/3"))
     add = next(line for line in sites_env.messages[-1].content.split("\n") if "Add to" in line)
     sites_env.step(call("click", ref=int(add.partition("]")[0].strip("[ "))))
     snapshot = sites_env.snapshot()
@@ -133,7 +133,7 @@ def test_a_killed_server_costs_one_truncated_episode(sites_env: WebEnv, call: Ca
     sites_env.reset(options={"task_id": "shop.total#1"})
     os.kill(sites_env.suite.process.pid, signal.SIGKILL)
     _, reward, terminated, truncated, info = sites_env.step(
-        call("goto", url="http://shop.test/orders")
+        call("goto", url="http://shop.sites.test/orders")
     )
     assert (reward, terminated, truncated) == (0.0, False, True)
     assert "site server" in info["infra_error"]
@@ -163,7 +163,7 @@ def test_a_server_killed_at_any_moment_costs_at_most_one_episode(
         killer.start()
         for path in ("products", "products/3", "products?q=lamp", "cart") * 5:
             _, reward, terminated, truncated, info = sites_env.step(
-                call("goto", url=f"http://shop.test/{path}")
+                call("goto", url=f"http://shop.sites.test/{path}")
             )
             assert (reward, terminated) == (0.0, False)
             assert truncated == (info["infra_error"] is not None)
@@ -177,7 +177,7 @@ def test_a_server_killed_at_any_moment_costs_at_most_one_episode(
 
 def test_other_hosts_are_not_served(sites_env: WebEnv, call: Call) -> None:
     sites_env.reset(options={"task_id": "shop.total#1"})
-    for url in ("http://mail.test/", "http://example.com/", "http://127.0.0.1/"):
+    for url in ("http://mail.sites.test/", "http://example.com/", "http://127.0.0.1/"):
         observation, *_, info = sites_env.step(call("goto", url=url))
         assert "Postbox" not in observation
         assert info["infra_error"] is None
