@@ -1,7 +1,6 @@
 """The base model's episodes on MiniWoB++: what is shown, and what is held out.
 
-Instances that the comparison draws are never shown, nor templates that it calls unseen. Of the
-templates that the arms learn from few instances are shown, so that the base is mediocre at them.
+Instances that the comparison draws are never shown, nor templates that it calls unseen.
 """
 
 from collections.abc import Iterator, Mapping
@@ -12,7 +11,7 @@ from rich.progress import track
 from transformers import AutoTokenizer
 
 from benchmarks.corpus import Row, encode_row, save_rows
-from benchmarks.web_domain import KNOWN, OBSERVATION_CHARS, UNSEEN
+from benchmarks.web_domain import OBSERVATION_CHARS, UNSEEN
 from pivot_agents.policy import Context
 from pivot_agents.web_expert import MiniWobExpert
 from pivot_envs.replay import core_of
@@ -20,6 +19,18 @@ from pivot_envs.replay import core_of
 FIRST_SEED = 100_000
 """The comparison's seeds are below this."""
 MAX_TURNS = 12
+
+FAMILIAR = (
+    "click-checkboxes",
+    "click-checkboxes-transfer",
+    "click-option",
+    "click-tab-2",
+    "choose-list",
+    "enter-password",
+    "enter-text-dynamic",
+    "login-user",
+)
+"""Templates of which another number of instances is shown."""
 
 
 def build_web(
@@ -32,12 +43,12 @@ def build_web(
         seed: Decides the instances and how the expert solves them.
         max_tokens: Longer episodes are left out.
         instances: How many are shown of each template.
-        known_instances: The same of those that the arms learn from.
+        known_instances: The same of the familiar ones.
     """
     path = folder / "web.npz"
     if not path.exists():
         shown = {
-            name: known_instances if name in KNOWN else instances
+            name: known_instances if name in FAMILIAR else instances
             for name in MiniWobExpert.templates
             if name not in UNSEEN
         }
