@@ -1,5 +1,6 @@
 """What kills a browser costs one truncated episode, and nothing stays behind."""
 
+import gc
 import os
 import random
 import signal
@@ -166,6 +167,10 @@ def test_two_thousand_episodes_leave_nothing_behind(make_env: Make, call: Call) 
             if env.is_running:
                 env.step(env.sample_action())
         if episode % 250 == 0:
+            for task_id in ("login-user#0", "email-inbox#0"):  # no page is loaded ahead
+                env.reset(options={"task_id": task_id})
+            gc.collect()
+            time.sleep(1.0)
             descriptors = len(list(Path("/proc/self/fd").iterdir()))
             processes = descendants(os.getpid())
             memory_mb = sum(map(own_memory_mb, [os.getpid(), *processes]))
