@@ -6,12 +6,15 @@ it, task by task in the same run and on the same browser, in a virtual environme
 """
 
 import json
+import os
 import shutil
+import signal
 import statistics
 import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
@@ -166,12 +169,27 @@ def measure_peer(python: Path, peer: str, task: str, repetitions: int) -> dict[s
     program = Path(__file__).with_name("browser_peers.py")
     browser = find_browser(None, "")
     command = [str(python), str(program), peer, browser, task, str(repetitions)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=600)
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
     try:
-        result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])[task]
+        output, errors = process.communicate(timeout=600)
+    finally:
+        _kill_session(process.pid)  # Selenium leaves its browser behind
+        process.wait()
+    try:
+        result: dict[str, Any] = json.loads(output.splitlines()[-1])[task]
     except (ValueError, IndexError):
-        return {"error": done.stderr.strip()[-200:]}
+        return {"error": errors.strip()[-200:]}
     return result
+
+
+def _kill_session(session: int) -> None:
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            # The name, in brackets, may hold anything; the session is the fourth field after it.
+            if int(stat.read_text().rpartition(")")[2].split()[3]) == session:
+                os.kill(int(stat.parent.name), signal.SIGKILL)
 
 
 def compare(arguments: Arguments) -> dict[str, Any]:
