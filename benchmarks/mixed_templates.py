@@ -47,6 +47,18 @@ class Arguments:
     out: Path | None = None
     """JSON file to write."""
 
+    def __post_init__(self) -> None:
+        """Refuse numbers that measure nothing.
+
+        Raises:
+            ValueError: There are too few instances or samples.
+        """
+        if self.instances < 1 or self.samples < 2:
+            raise ValueError(
+                "expected at least 1 instance and 2 samples, got "
+                f"{self.instances} and {self.samples}"
+            )
+
 
 @dataclass(frozen=True, slots=True)
 class MixedTemplate:

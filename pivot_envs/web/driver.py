@@ -15,7 +15,7 @@ from pivot_envs.web.chrome import Chrome
 Result = TypeVar("Result")
 
 MOST_DOCUMENTS = 1000
-"""Documents after which a driver is replaced: Playwright keeps 0.1 MB of each, browsers less."""
+"""Documents after which a driver is replaced, as Playwright keeps some memory of each."""
 
 _START_S = 60.0
 
