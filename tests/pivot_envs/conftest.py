@@ -1,5 +1,6 @@
 import contextlib
 import io
+import os
 import shutil
 import sys
 import tarfile
@@ -57,7 +58,9 @@ def image_of_programs(docker_image: str) -> Callable[..., AbstractContextManager
     """Return what makes an image of programs of this machine, and takes it away in the end."""
 
     @contextlib.contextmanager
-    def make(tag: str, programs: Sequence[str]) -> Iterator[str]:
+    def make(purpose: str, programs: Sequence[str]) -> Iterator[str]:
+        # Test processes side by side have an image each: the first to end takes its own away only.
+        tag = f"{purpose}-{os.getpid()}"
         found = [Path(shutil.which(name, path="/usr/bin:/bin") or "/lost") for name in programs]
         files = {f"bin/{path.name}": path for path in found}
         files |= {str(path).lstrip("/"): path for _, path in shared_libraries(found)}
