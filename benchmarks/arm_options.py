@@ -6,7 +6,7 @@ from types import MappingProxyType
 from typing import Literal
 
 Learning = Literal["imitation", "episodes", "pivots"]
-States = Literal["demonstrations", "demonstrations and own failures"]
+States = Literal["demonstrations", "demonstrations and own failures", "demonstrations and reached"]
 Profiler = Literal["none", "eager", "lazy"]
 Selection = Literal["all", "mixed", "difficult mixed", "random, as many"]
 Reward = Literal["effect", "strict", "name", "similarity", "ladder", "progress", "outcome"]
@@ -19,7 +19,7 @@ class ArmOptions:
     learning: Learning = "pivots"
     """``imitation``: SFT; ``episodes``: E2E; ``pivots``: single actions from restored states."""
     states: States = "demonstrations"
-    """Where the states come from."""
+    """Where the states come from; ``reached``: by the arm's own actions, while it is trained."""
     profiler: Profiler = "eager"
     """``none``: states are drawn at random; ``eager``: as in the paper; ``lazy``: ours."""
     selection: Selection = "difficult mixed"
@@ -46,11 +46,18 @@ ARMS: Mapping[str, ArmOptions] = MappingProxyType(
         "mixed-only": ArmOptions(selection="mixed"),
         "difficult-mixed-strict": ArmOptions(reward="strict"),
         "pivot-progress": ArmOptions(reward="progress"),
+        "random-progress": ArmOptions(profiler="none", selection="all", reward="progress"),
         "lazy-effect": ArmOptions(profiler="lazy", selection="all"),
         "lazy-effect-own": ArmOptions(
             states="demonstrations and own failures", profiler="lazy", selection="all"
         ),
         "lazy-progress": ArmOptions(profiler="lazy", selection="all", reward="progress"),
+        "lazy-progress-reached": ArmOptions(
+            states="demonstrations and reached",
+            profiler="lazy",
+            selection="all",
+            reward="progress",
+        ),
         "lazy-outcome": ArmOptions(profiler="lazy", selection="all", reward="outcome"),
     }
 )

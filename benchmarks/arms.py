@@ -18,6 +18,7 @@ from pivot_agents.env_host import WrapEnv
 from pivot_agents.lazy import LazyConfig, LazyProfiler
 from pivot_agents.llm import LLMPolicy
 from pivot_agents.outcomes import OutcomeRollOut
+from pivot_agents.reached import ReachedConfig, ReachedStates
 from pivot_agents.rollout import rollout
 from pivot_agents.trainers.policy_gradient import PolicyGradientConfig, PolicyGradientTrainer
 from pivot_agents.trainers.sft import SFTConfig, SFTTrainer
@@ -153,13 +154,18 @@ def _learn(arm: Arm, memory: StepMemory, wrap: WrapEnv, found: PivotSearch = NOT
     return TrainedArm(_record(arm, trainer, log, found, note), policy)
 
 
-def _lazy(arm: Arm, found: PivotSearch) -> LazyProfiler:
+def _lazy(arm: Arm, found: PivotSearch) -> LazyProfiler | ReachedStates:
     protocol = arm.study.protocol
     config = LazyConfig(group_size=protocol.group_size, max_mean=protocol.max_mean, seed=arm.seed)
-    return LazyProfiler(found.pivots, config)
+    profiler = LazyProfiler(found.pivots, config)
+    if arm.options.states != "demonstrations and reached":
+        return profiler
+    return ReachedStates(profiler, found.pivots, ReachedConfig(seed=arm.seed))
 
 
-def _note(found: PivotSearch, curriculum: LazyProfiler | None, memory: StepMemory) -> str:
+def _note(
+    found: PivotSearch, curriculum: LazyProfiler | ReachedStates | None, memory: StepMemory
+) -> str:
     parts = []
     if found.pivots:
         tools = ", ".join(sorted({pivot.tool for pivot in found.pivots}))
@@ -167,6 +173,8 @@ def _note(found: PivotSearch, curriculum: LazyProfiler | None, memory: StepMemor
     if curriculum is not None:
         counts = ", ".join(f"{count} {status}" for status, count in curriculum.counts().items())
         parts.append(f"at the end {counts}")
+    if isinstance(curriculum, ReachedStates):
+        parts.append(f"{curriculum.started} groups began in states that it reached itself")
     # Memories in other processes count by themselves.
     if asked := memory.executed + memory.remembered:
         parts.append(

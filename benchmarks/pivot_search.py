@@ -73,7 +73,7 @@ def find_pivots(
         found = _profiled(study, candidates, seed, options, memory)
         return replace(found, cost=found.cost + cost, wall_s=found.wall_s + wall_s)
     found = PivotSearch(tuple(candidates), cost=cost, wall_s=wall_s)
-    if options.states == "demonstrations":
+    if options.states != "demonstrations and own failures":
         return found
     own = _own_states(study, seed)
     return replace(own, pivots=(*candidates, *own.pivots))
@@ -87,7 +87,8 @@ def at_pivots(pivots: Sequence[Pivot], options: ArmOptions, memory: StepMemory) 
         if options.reward == "outcome":
             return env  # continuations begin at snapshots, of which nothing is remembered
         if options.reward == "progress":
-            return RememberedSteps(ProgressReward(env), memory)
+            keeps_reached = options.states == "demonstrations and reached"
+            return RememberedSteps(ProgressReward(env, keeps_reached=keeps_reached), memory)
         return RememberedSteps(PivotReward(env, VERIFIERS[options.reward]), memory)
 
     return wrap

@@ -8,7 +8,7 @@ task is touched, and the trials' seeds are none of the comparison's.
 import json
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,16 +24,18 @@ from benchmarks.devices import find_device
 from benchmarks.domains import BASE_MODELS, DomainName, find_domain
 from benchmarks.evaluations import Evaluator
 from benchmarks.protocol import PresetName, Protocol, protocol_for
+from benchmarks.results import CurvePoint
 from benchmarks.run_directory import RunDirectory
 from benchmarks.study import Study, collect_demonstrations, progress_bars
 from pivot_agents.llm import LLMPolicy
 from pivot_envs.errors import PivotError, RecordError
 
 TRIALS = 4
-"""Trials of every arm."""
+"""Most trials of an arm."""
 TUNING_SEED = 1_000
 """Seed of the trials; comparisons count theirs from 0."""
 _RATES = (2e-4, 5e-4, 1e-3, 2e-3)
+_KL_COEFS = (0.02, 0.1)
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,8 @@ class Arguments:
     default."""
     arms: tuple[str, ...] = MAIN_ARMS
     """Which arms to tune."""
+    trials: int = TRIALS
+    """How many settings to try for each arm, the first of its list; 1 to 4."""
     out: Path = Path("runs/tuning")
     """Run directory; an unfinished search in it goes on."""
     device: str | None = None
@@ -69,30 +73,55 @@ def trials(name: str) -> list[dict[str, float]]:
         return [{"rl_learning_rate": rate} for rate in _RATES]
     return [
         {"rl_learning_rate": rate, "kl_coef": kl_coef}
-        for rate in _RATES[1:3]
-        for kl_coef in (0.02, 0.1)
+        for kl_coef in _KL_COEFS
+        for rate in _RATES[:2]
     ]
 
 
-def tune(study: Study, names: Sequence[str]) -> dict[str, Any]:
+def settled_success(curve: Sequence[CurvePoint]) -> float:
+    """Return the mean validation success over the second half of a curve's turns.
+
+    A single point of few episodes says little, and the best of several such points says less.
+    """
+    half = curve[-1].turns / 2
+    points = [point.success for point in curve[1:] if point.turns >= half] or [curve[-1].success]
+    return sum(points) / len(points)
+
+
+def tune(study: Study, names: Sequence[str], count: int = TRIALS) -> dict[str, Any]:
     """Run every trial that is not done yet, and return the search log.
 
+    Args:
+        study: What is tuned on.
+        names: The arms.
+        count: Trials of each arm.
+
     Raises:
-        ValueError: An arm is unknown.
+        ValueError: An arm is unknown, or the count is not from 1 to ``TRIALS``.
         InfraError: The sandbox cannot be used.
     """
+    if not 1 <= count <= TRIALS:
+        raise ValueError(f"expected 1 to {TRIALS} trials of each arm, got {count}")
     demonstrations = collect_demonstrations(study)
     log: dict[str, Any] = {"seed": TUNING_SEED, "trials": {}, "best": {}}
     with Evaluator(study) as evaluator:
         for name in check_arms(names):
             done: list[dict[str, Any]] = []
-            for number, settings in enumerate(trials(name)):
+            for number, settings in enumerate(trials(name)[:count]):
                 numbers: Mapping[str, Any] = settings
                 tried = replace(study, protocol=replace(study.protocol, **numbers))
                 arm = Arm(name, TUNING_SEED, tried, evaluator, demonstrations, f"trial-{number}")
                 record = train(arm).record
-                success = record.curve[-1].success
-                done.append({"settings": settings, "validation_success": success})
+                success = settled_success(record.curve)
+                done.append(
+                    {
+                        "settings": settings,
+                        "validation_success": success,
+                        "curve": [asdict(point) for point in record.curve],
+                        "silent_share": record.silent_share,
+                        "wall_s": record.profile_wall_s + record.train_wall_s,
+                    }
+                )
                 study.say(f"{name}, {settings}: {100 * success:.1f} % of validation episodes")
             log["trials"][name] = done
             # The first of equals has the smaller learning rate.
@@ -135,7 +164,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         run.claim({**config, "device": device})
         with progress_bars(console) as progress:
             study = Study(protocol, domain, domain.draw(protocol), base, run, progress)
-            log = tune(study, given.arms)
+            log = tune(study, given.arms, given.trials)
     except TimeIsUp:
         console.print(
             f"time is up; what is finished is kept in {given.out}, and the same command goes on"

@@ -1,11 +1,12 @@
 """Curriculum, the protocol of what decides where the groups of each training step start."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
 from pivot_agents.pool import Start
+from wrappers import Pivot
 
 
 class Curriculum(Protocol):
@@ -33,6 +34,15 @@ class Curriculum(Protocol):
 
     def settings(self) -> Mapping[str, Any]:
         """Return the JSON-able settings that a checkpoint is bound to."""
+        ...
+
+
+@runtime_checkable
+class GrowingCurriculum(Curriculum, Protocol):
+    """A curriculum that also takes the states that episodes reached (``info["reached"]``)."""
+
+    def reach(self, step: int, reached: Sequence[Sequence[Pivot]]) -> None:
+        """Hear of the states that each group's episodes reached, in the order of ``starts``."""
         ...
 
 

@@ -1,7 +1,7 @@
 """Pivot, a mid-trajectory state to learn from, and the JSON Lines files that hold pivots."""
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -93,7 +93,7 @@ def write_pivots(
         StoreError: The file or the store cannot be written.
     """
     snapshots = SnapshotsBeside(Path(path), store)
-    records = (_record(pivot, snapshots) for pivot in pivots)
+    records = (pivot_record(pivot, snapshots.put) for pivot in pivots)
     write_records(Path(path), FORMAT, FORMAT_VERSION, records)
 
 
@@ -109,16 +109,22 @@ def read_pivots(
     """
     snapshots = SnapshotsBeside(Path(path), store)
     return read_records(
-        Path(path), FORMAT, FORMAT_VERSION, lambda record: _pivot_from(record, snapshots)
+        Path(path), FORMAT, FORMAT_VERSION, lambda record: pivot_from(record, snapshots.get)
     )
 
 
-def _record(pivot: Pivot, snapshots: SnapshotsBeside) -> dict[str, Any]:
+def pivot_record(pivot: Pivot, put: Callable[[Snapshot], Any]) -> dict[str, Any]:
+    """Return a pivot as JSON-able data.
+
+    Args:
+        pivot: What to write.
+        put: Keeps its snapshot, and returns what names it there.
+    """
     return {
         "pivot_id": pivot.pivot_id,
         "trajectory_id": pivot.trajectory_id,
         "turn": pivot.turn,
-        "snapshot": snapshots.put(pivot.snapshot),
+        "snapshot": put(pivot.snapshot),
         "demonstration": pivot.demonstration,
         "effect": effect_record(pivot.effect),
         "tool": pivot.tool,
@@ -128,8 +134,17 @@ def _record(pivot: Pivot, snapshots: SnapshotsBeside) -> dict[str, Any]:
     }
 
 
-def _pivot_from(record: Mapping[str, Any], snapshots: SnapshotsBeside) -> Pivot:
-    snapshot = snapshots.get(record["snapshot"])
+def pivot_from(record: Mapping[str, Any], get: Callable[[Any], Snapshot | None]) -> Pivot:
+    """Rebuild a pivot from its record.
+
+    Args:
+        record: What ``pivot_record`` returned.
+        get: Returns the snapshot of that name.
+
+    Raises:
+        ValueError: The snapshot or the effect is missing.
+    """
+    snapshot = get(record["snapshot"])
     effect = effect_from(record["effect"])
     if snapshot is None or effect is None:
         raise ValueError("a pivot needs a snapshot and an effect")

@@ -15,8 +15,9 @@ class PivotResetWrapper(gym.Wrapper[str, str, str, str], RecordConstructorArgs):
     """Start every episode at a pivot, by resuming its snapshot.
 
     ``reset()`` draws a pivot, and the same seed draws the same pivot;
-    ``reset(options={"pivot_id": ...})`` names one; any other option goes to the environment as it
-    is. After a start at a pivot, the reset's ``info`` has ``pivot_id``, ``pivot_turn`` and
+    ``reset(options={"pivot_id": ...})`` names one; ``reset(options={"pivot": ...})`` brings one
+    along, such as a state that was only just reached; any other option goes to the environment as
+    it is. After a start at a pivot, the reset's ``info`` has ``pivot_id``, ``pivot_turn`` and
     ``trajectory_id``.
 
     The environment keeps its own horizon, so ``gym.wrappers.TimeLimit(PivotResetWrapper(env,
@@ -67,10 +68,11 @@ class PivotResetWrapper(gym.Wrapper[str, str, str, str], RecordConstructorArgs):
 
         Args:
             seed: Seeds the draw of this and the following pivots, and the environment.
-            options: ``{"pivot_id": str}``, or options of the environment.
+            options: ``{"pivot_id": str}``, ``{"pivot": Pivot}``, or options of the environment.
 
         Raises:
-            ValueError: The pivot id is unknown or comes with other options.
+            ValueError: The pivot id is unknown, or it or the pivot comes with other options.
+            TypeError: The pivot is none.
             SnapshotError: The pivot's snapshot cannot be resumed in this environment.
             InfraError: The environment's machinery cannot be started.
         """
@@ -96,21 +98,24 @@ class PivotResetWrapper(gym.Wrapper[str, str, str, str], RecordConstructorArgs):
             ``None`` if ``reset`` passes the options on.
 
         Raises:
-            ValueError: The pivot id is unknown or comes with other options.
+            ValueError: The pivot id is unknown, or it or the pivot comes with other options.
+            TypeError: The pivot is none.
         """
         if seed is not None:
             self._generator = seeding.np_random(seed)[0]
-        if options and "pivot_id" not in options:
+        if not options:
+            return self._draw()
+        if options.keys().isdisjoint({"pivot", "pivot_id"}):
             return None
-        return self._named(options) if options else self._draw()
+        if len(options) > 1:
+            raise ValueError(f"a pivot goes with no other option, got {sorted(options)}")
+        return _brought(options["pivot"]) if "pivot" in options else self._named(options)
 
     def _draw(self) -> Pivot:
         index = self._generator.choice(len(self._ids), p=self._probabilities)
         return self._pivots[self._ids[index]]
 
     def _named(self, options: dict[str, Any]) -> Pivot:
-        if len(options) > 1:
-            raise ValueError(f"pivot_id goes with no other option, got {sorted(options)}")
         pivot = self._pivots.get(options["pivot_id"])
         if pivot is None:
             raise ValueError(
@@ -135,6 +140,12 @@ def core_below(wrapper: str, env: gym.Env[str, str]) -> PivotEnv:
     if not isinstance(env.unwrapped, PivotEnv):
         raise ValueError(f"{wrapper} needs a PivotEnv at the core, got {env.unwrapped}")
     return env.unwrapped
+
+
+def _brought(pivot: object) -> Pivot:
+    if not isinstance(pivot, Pivot):
+        raise TypeError(f"options['pivot'] must be a Pivot, got {type(pivot).__name__}")
+    return pivot
 
 
 def _probabilities(weights: Sequence[float] | None, count: int) -> np.ndarray | None:

@@ -1,17 +1,30 @@
 """ProgressReward, which rewards an action after which less of the demonstration is needed."""
 
+import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, SupportsFloat
 
 import gymnasium as gym
 from gymnasium.utils import RecordConstructorArgs
 
-from pivot_envs.core import PivotEnv
-from pivot_envs.errors import ActionError
-from pivot_envs.snapshot import Message
+from pivot_envs.core import Effect, PivotEnv
+from pivot_envs.errors import ActionError, InfraError, SnapshotError, UnsavableError
+from pivot_envs.snapshot import Message, Snapshot, sha256
 from pivot_envs.tools import ToolCall, parse_action
 from wrappers.pivot import Pivot
 from wrappers.pivot_reset import core_below
+
+
+@dataclass(frozen=True, slots=True)
+class _End:
+    """What actions led to."""
+
+    is_success: bool = False
+    failure: str | None = None
+    """The machinery's."""
+    effect: Effect | None = None
+    """What the first of the actions did, if the reached states are kept."""
 
 
 class ProgressReward(gym.Wrapper[str, str, str, str], RecordConstructorArgs):
@@ -26,20 +39,29 @@ class ProgressReward(gym.Wrapper[str, str, str, str], RecordConstructorArgs):
     An episode that does not start at a pivot keeps its rewards. A pivot whose rest is not known
     leaves every action undecided (``info["undecided"]``). Where the machinery fails,
     ``info["infra_error"]`` says so, and the reward is 0.0 and to be masked.
+
+    With ``keeps_reached``, ``info["reached"]`` is the state after the action as a pivot, its rest
+    included, if the task can still be solved from there by what the demonstration needs: after an
+    action that was paid, and after a detour. It is ``None`` otherwise. Only the beginning of such
+    a rest is known to be needed; where a detour did the work of a later part in another way, that
+    part is still in it.
     """
 
-    def __init__(self, env: gym.Env[str, str]) -> None:
+    def __init__(self, env: gym.Env[str, str], *, keeps_reached: bool = False) -> None:
         """Wrap an environment.
 
         Args:
             env: An environment with a PivotResetWrapper inside and a PivotEnv at its core.
+            keeps_reached: Also save the state after the action. Its rest is executed from there
+                once or twice more.
 
         Raises:
             ValueError: One of the two is missing inside ``env``.
         """
-        RecordConstructorArgs.__init__(self)
+        RecordConstructorArgs.__init__(self, keeps_reached=keeps_reached)
         gym.Wrapper.__init__(self, env)
         self._core = core_below(type(self).__name__, env)
+        self._keeps_reached = keeps_reached
         self._messages: tuple[Message, ...] | None = None
 
     @property
@@ -67,22 +89,87 @@ class ProgressReward(gym.Wrapper[str, str, str, str], RecordConstructorArgs):
             raise gym.error.ResetNeeded("call reset() before step(): one action was judged")
         observation, _, terminated, truncated, info = self.env.step(action)
         self._messages = self._core.messages
-        is_paid = terminated and bool(info["is_success"])
-        if not (terminated or truncated) and info["action_error"] is None and pivot.rest:
-            is_paid, failure = self._finish(_left_to_do(self._core, pivot.rest, action))
+        is_paid, reached = terminated and bool(info["is_success"]), None
+        if not (terminated or truncated) and pivot.rest:
+            here, end = self._saved(), _End()
+            left: tuple[str, ...] = ()
+            if info["action_error"] is None:
+                left = _left_to_do(self._core, pivot.rest, action)
+                end = self._finish(left)
+            is_paid, failure = end.is_success, end.failure
+            if here is not None and failure is None:
+                reached, failure = self._reached(pivot, action, here, left if is_paid else (), end)
             info = {**info, "infra_error": failure}
         info = {**info, "is_success": is_paid, "undecided": not pivot.rest}
+        if self._keeps_reached:
+            info["reached"] = reached
         return observation, float(is_paid), terminated, not terminated, info
 
-    def _finish(self, actions: Sequence[str]) -> tuple[bool, str | None]:
-        """Execute the actions; return whether they solve the task, and the machinery's failure."""
-        for action in actions:
+    def _saved(self) -> Snapshot | None:
+        """Return the present state, if it is to be kept and can be."""
+        if not self._keeps_reached:
+            return None
+        try:
+            return self._core.snapshot()
+        except UnsavableError:
+            return None  # the agent made a state that no snapshot can hold
+
+    def _reached(
+        self, pivot: Pivot, action: str, here: Snapshot, left: Sequence[str], end: _End
+    ) -> tuple[Pivot | None, str | None]:
+        """Return a state as a pivot, and the machinery's failure.
+
+        Args:
+            pivot: Where the action was taken.
+            action: What led to the state.
+            here: The state.
+            left: What is known to solve the task from there; empty if nothing is known yet.
+            end: What that led to.
+        """
+        if not left:
+            left, end = pivot.rest, self._finish_from(here, pivot.rest)
+        # An action that did the work of two leaves less to do, and idling must not be paid there.
+        while end.is_success and len(left) > 1:
+            shorter = self._finish_from(here, left[1:])
+            if not shorter.is_success:
+                if shorter.failure is not None:
+                    end = shorter
+                break
+            left, end = left[1:], shorter
+        if not end.is_success or end.effect is None:
+            return None, end.failure
+        path = sha256(f"{pivot.pivot_id}\n{action}".encode("utf-8", "replace"))
+        return Pivot(
+            pivot_id=f"{here.task_id}>{path[:16]}",
+            trajectory_id=pivot.trajectory_id,
+            turn=here.elapsed_turns,
+            snapshot=here,
+            demonstration=left[0],
+            effect=end.effect,
+            tool=json.loads(left[0])["name"],
+            rest=tuple(left),
+        ), None
+
+    def _finish_from(self, here: Snapshot, actions: Sequence[str]) -> _End:
+        """Restore a state and execute the actions there."""
+        try:
+            self._core.reset(options={"snapshot": here})
+        except (SnapshotError, InfraError) as error:
+            return _End(failure=f"{type(error).__name__}: {error}")
+        return self._finish(actions)
+
+    def _finish(self, actions: Sequence[str]) -> _End:
+        """Execute the actions; return what they led to."""
+        effect = None
+        for number, action in enumerate(actions):
             _, _, terminated, truncated, info = self.env.step(action)
             if info["infra_error"] is not None:
-                return False, str(info["infra_error"])
+                return _End(failure=str(info["infra_error"]))
+            if number == 0 and self._keeps_reached:
+                effect = self._core.effect()
             if terminated or truncated:
-                return terminated and bool(info["is_success"]), None
-        return False, None
+                return _End(terminated and bool(info["is_success"]), effect=effect)
+        return _End()
 
 
 def _left_to_do(core: PivotEnv, rest: Sequence[str], action: str) -> tuple[str, ...]:

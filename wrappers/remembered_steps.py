@@ -86,7 +86,8 @@ class RememberedSteps(gym.Wrapper[str, str, str, str], RecordConstructorArgs):
         if self.env.has_wrapper_attr("choose"):
             pivot = self.env.get_wrapper_attr("choose")(seed=seed, options=options)
         if pivot is not None:
-            seed, options = None, {"pivot_id": pivot.pivot_id}
+            seed = None
+            options = options if options else {"pivot_id": pivot.pivot_id}
         key, keeps = _start_key(seed, options)
         latest = execute() if key is None else self._memory.recall(key, execute, keeps)
         place = ""
@@ -180,8 +181,9 @@ def _start_key(
 ) -> tuple[Key | None, Callable[[StepRecord], bool]]:
     """Return what a start is remembered by, ``None`` if by nothing, and whether its result may."""
     options = options or {}
-    if "pivot_id" in options:
-        return ("start", f"pivot {options['pivot_id']}"), _is_sound
+    if "pivot_id" in options or "pivot" in options:
+        pivot_id = options["pivot"].pivot_id if "pivot" in options else options["pivot_id"]
+        return ("start", f"pivot {pivot_id}"), _is_sound
     if set(options) - {"task_id"} or (seed is None and not options):
         return None, _is_sound
     task_id = options.get("task_id")

@@ -4,7 +4,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
-from typing import Any, get_args
+from typing import Any, TypeVar, get_args
 
 import numpy as np
 import torch
@@ -12,7 +12,7 @@ import torch
 from pivot_agents import lora
 from pivot_agents.accounting import Tally, TurnCounter
 from pivot_agents.checkpoint import TrainingState
-from pivot_agents.curriculum import Curriculum, SeededStarts
+from pivot_agents.curriculum import Curriculum, GrowingCurriculum, SeededStarts
 from pivot_agents.llm import LLMPolicy
 from pivot_agents.losses import (
     AdvantageKind,
@@ -29,6 +29,9 @@ from pivot_agents.scoring import score
 from pivot_agents.trainers.adapter_trainer import AdapterTrainer
 from pivot_agents.trainers.metrics import StepMetrics
 from pivot_envs.trajectory import Trajectory
+from wrappers import Pivot
+
+Item = TypeVar("Item")
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +149,9 @@ class PolicyGradientTrainer(AdapterTrainer):
             horizon=self.config.horizon,
             end_id=self.policy.sampling.end_id,
         )
-        self._curriculum.observe(self.step, self._rewards(episodes))
+        self._curriculum.observe(self.step, self._by_group(_rewards(episodes)))
+        if isinstance(self._curriculum, GrowingCurriculum):
+            self._curriculum.reach(self.step, self._by_group(_reached(episodes)))
         pairs = zip(mine.trained, mine.advantages, strict=True)
         update = self._learn([sampled_row(episodes[index], worth) for index, worth in pairs])
         scores = self.processes.gather(mine)
@@ -187,12 +192,16 @@ class PolicyGradientTrainer(AdapterTrainer):
         self.counter.add("train", tally)
         return episodes, tally
 
-    def _rewards(self, episodes: Sequence[Trajectory]) -> list[list[float]]:
-        """Return the rewards of each group of all processes, as far as they are scored."""
+    def _by_group(self, values: Sequence[Sequence[Item]]) -> list[list[Item]]:
+        """Return the values of the episodes of each group of all processes.
+
+        Args:
+            values: Those of each episode of this process; each has any number of them.
+        """
         size = self.config.group_size
         mine = [
-            [one.return_ for one in episodes[at : at + size] if one.is_scored]
-            for at in range(0, len(episodes), size)
+            [value for one in values[at : at + size] for value in one]
+            for at in range(0, len(values), size)
         ]
         shares = self.processes.gather(mine)
         count = len(shares)
@@ -267,6 +276,19 @@ class PolicyGradientTrainer(AdapterTrainer):
 
     def _state(self) -> TrainingState:
         return replace(super()._state(), curriculum=self._curriculum)
+
+
+def _rewards(episodes: Sequence[Trajectory]) -> list[list[float]]:
+    """Return the reward of each episode, as far as it is scored."""
+    return [[one.return_] if one.is_scored else [] for one in episodes]
+
+
+def _reached(episodes: Sequence[Trajectory]) -> list[list[Pivot]]:
+    """Return the states to go on from that each episode reached."""
+    return [
+        [turn.info["reached"] for turn in one.transitions if turn.info.get("reached") is not None]
+        for one in episodes
+    ]
 
 
 @dataclass(slots=True)

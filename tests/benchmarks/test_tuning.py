@@ -4,7 +4,8 @@ import pytest
 
 from benchmarks.arm_options import ARMS
 from benchmarks.protocol import PRESETS
-from benchmarks.tuning import TRIALS, TUNING_SEED, read_tuned, trials
+from benchmarks.results import CurvePoint
+from benchmarks.tuning import TRIALS, TUNING_SEED, main, read_tuned, settled_success, trials
 from pivot_envs.errors import RecordError
 
 
@@ -15,6 +16,24 @@ def test_every_arm_has_the_same_number_of_trials(name):
     assert len({tuple(one.items()) for one in settings}) == TRIALS
     for one in settings:
         assert set(one) <= set(PRESETS["quick"].__dataclass_fields__)
+
+
+def test_a_trial_is_judged_by_the_second_half_of_its_turns():
+    points = [(0, 1.0), (400, 0.8), (500, 0.5), (750, 0.25), (1_000, 0.0)]
+    curve = [CurvePoint(turns, 0.0, success) for turns, success in points]
+    assert settled_success(curve) == 0.25
+
+
+def test_an_arm_that_spends_no_turns_is_judged_by_its_end():
+    assert settled_success([CurvePoint(0, 0.0, 1.0), CurvePoint(0, 9.0, 0.5)]) == 0.5
+    assert settled_success([CurvePoint(0, 0.0, 0.75)]) == 0.75
+
+
+@pytest.mark.parametrize("count", [0, TRIALS + 1])
+def test_more_trials_than_there_are_settings_are_refused(count, tmp_path, capsys):
+    arguments = ["--arms", "SFT", "--trials", str(count), "--out", str(tmp_path / "run")]
+    assert main(arguments) == 1
+    assert f"expected 1 to {TRIALS} trials of each arm, got {count}" in capsys.readouterr().out
 
 
 def test_no_seed_of_a_comparison_is_tuned_on():

@@ -150,3 +150,15 @@ def test_the_wrapped_environment_keeps_the_contract() -> None:
         return gym.wrappers.TimeLimit(PivotResetWrapper(env, make_pivots()), 5)
 
     check_pivot_env(make, check_process=False)
+
+
+def test_a_pivot_can_be_brought_along() -> None:
+    pivots = make_pivots()
+    env = make_env(pivots[:2])
+    assert env.reset(options={"pivot": pivots[3]})[1]["pivot_id"] == "p3"
+    assert env.pivot is env.choose(options={"pivot": pivots[3]}) is pivots[3]
+    with pytest.raises(TypeError, match="must be a Pivot, got str"):
+        env.reset(options={"pivot": "p1"})
+    with pytest.raises(ValueError, match="goes with no other option"):
+        env.reset(options={"pivot": pivots[3], "pivot_id": "p1"})
+    assert env.pivot is None

@@ -35,9 +35,11 @@ def drill_pivot() -> Pivot:
     return pivot_of(env, (LOOK, answer(DrillTask.from_id(info["task_id"]).solution)))
 
 
-def rewarded(pivot: Pivot, action: str, make_env: Any = None) -> tuple[float, dict[str, Any]]:
+def rewarded(
+    pivot: Pivot, action: str, make_env: Any = None, **settings: bool
+) -> tuple[float, dict[str, Any]]:
     inner = gym.make("pivot/Drill-v0", max_turns=4) if make_env is None else make_env()
-    env = ProgressReward(PivotResetWrapper(inner, [pivot]))
+    env = ProgressReward(PivotResetWrapper(inner, [pivot]), **settings)
     try:
         env.reset(seed=0)
         _, reward, terminated, truncated, info = env.step(action)
@@ -97,6 +99,52 @@ def test_the_rest_is_kept_in_files(tmp_path: Path) -> None:
     assert read_pivots(tmp_path / "pivots.jsonl") == (pivot,)
 
 
+def reached(pivot: Pivot, action: str, make_env: Any = None) -> tuple[float, Pivot | None]:
+    reward, info = rewarded(pivot, action, make_env, keeps_reached=True)
+    assert info["infra_error"] is None
+    return reward, info["reached"]
+
+
+def test_the_state_after_a_paid_action_is_a_pivot_itself() -> None:
+    pivot = drill_pivot()
+    reward, after = reached(pivot, LOOK)
+    assert reward == 1.0
+    assert after is not None
+    assert (after.turn, after.rest, after.demonstration) == (1, pivot.rest[1:], pivot.rest[1])
+    assert (after.tool, after.effect.terminated) == ("answer", True)
+    assert [message.content for message in after.snapshot.messages][1] == LOOK
+    assert rewarded(after, after.rest[0])[0] == 1.0
+    assert "reached" not in rewarded(pivot, LOOK)[1]
+
+
+def test_the_state_after_a_detour_needs_what_was_needed_before() -> None:
+    pivot = replace(drill_pivot(), rest=drill_pivot().rest[1:])
+    for detour in (LOOK, "no call"):
+        reward, after = reached(pivot, detour)
+        assert reward == 0.0
+        assert after is not None
+        assert (after.turn, after.rest) == (1, pivot.rest)
+        assert rewarded(after, after.rest[0])[0] == 1.0
+        # The same detour once more is paid no more than the first.
+        assert rewarded(after, detour)[0] == 0.0
+
+
+def test_a_reached_state_asks_for_nothing_that_is_needed_no_more() -> None:
+    pivot = drill_pivot()
+    reward, after = reached(replace(pivot, rest=(LOOK, LOOK, pivot.rest[1])), LOOK)
+    assert reward == 1.0
+    assert after is not None
+    assert after.rest == pivot.rest[1:]
+
+
+def test_nothing_is_reached_where_the_task_is_over_or_no_turn_is_left() -> None:
+    pivot = drill_pivot()
+    assert reached(pivot, pivot.rest[1]) == (1.0, None)
+    assert reached(pivot, answer("wrong")) == (0.0, None)
+    short = replace(pivot, rest=(LOOK, LOOK, LOOK, pivot.rest[1]))
+    assert reached(short, "no call") == (0.0, None)
+
+
 def make_page() -> gym.Env[str, str]:
     return gym.make("pivot/Web-v0", suite="miniwob", tasks=[TASK], max_turns=8)
 
@@ -133,3 +181,19 @@ def test_another_order_is_paid_and_what_must_be_undone_or_idles_is_not() -> None
     assert rewarded(pivot, wrong, make_page)[0] == 0.0
     for idle in (ToolCall("press", {"key": "Tab"}), ToolCall("scroll", {"dy": 0})):
         assert rewarded(pivot, idle.as_text(), make_page)[0] == 0.0
+
+
+@pytest.mark.web
+def test_a_reached_page_is_restored_with_what_is_left_to_do_on_it() -> None:
+    pivot, wrong = page_pivot()
+    reward, after = reached(pivot, pivot.rest[1], make_page)
+    assert reward == 1.0
+    assert after is not None
+    assert after.rest == (pivot.rest[0], *pivot.rest[2:])
+    assert rewarded(after, after.rest[0], make_page)[0] == 1.0
+    assert rewarded(after, ToolCall("press", {"key": "Tab"}).as_text(), make_page)[0] == 0.0
+    # A box too many must be undone, which the demonstration never does.
+    assert reached(pivot, wrong, make_page) == (0.0, None)
+    _, idled = reached(pivot, ToolCall("press", {"key": "Tab"}).as_text(), make_page)
+    assert idled is not None
+    assert idled.rest == pivot.rest

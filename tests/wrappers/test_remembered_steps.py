@@ -256,3 +256,16 @@ def test_what_is_remembered_cannot_be_changed_from_outside() -> None:
     before = json.dumps(info)
     info["task_id"] = "another"
     assert json.dumps(env.reset(seed=0)[1]) == before
+
+
+def test_what_is_done_at_a_pivot_that_was_brought_along_is_remembered() -> None:
+    pivots, inner = make_pivots(), counted()
+    env = RememberedSteps(FunctionalReward(PivotResetWrapper(inner, pivots[:1])), StepMemory())
+    results = []
+    for _ in range(3):
+        results.append((env.reset(options={"pivot": pivots[2]}), env.step(LOOK)))
+    assert (inner.resets, inner.steps) == (1, 1)
+    assert all(result == results[0] for result in results)
+    assert results[0][0][1]["pivot_id"] == "p2"
+    env.reset(options={"pivot": pivots[2]})
+    assert env.step(WRONG)[1] == 0.0
