@@ -95,6 +95,8 @@ class Plan:
     """The arm that the claim is about; one that learns from pivots."""
     tuned: Mapping[str, Settings] | None = None
     """What differs from the protocol for an arm, by its name."""
+    tried: Mapping[str, float] | None = None
+    """Validation success of the best trial of each arm that was tuned, for the report."""
     only: Sequence[str] = ()
     """Jobs, an arm and a seed each such as ``pivot:0``, to be run alone and without a report."""
 

@@ -29,7 +29,7 @@ from benchmarks.results import ArmRecord, Results
 from benchmarks.run_directory import RunDirectory, fingerprint
 from benchmarks.study import Study, collect_demonstrations, progress_bars
 from benchmarks.summary import summarise
-from benchmarks.tuning import read_tuned
+from benchmarks.tuning import read_tried, read_tuned
 from pivot_agents.llm import LLMPolicy
 from pivot_agents.pool import Backend
 from pivot_envs.errors import PivotError
@@ -137,7 +137,8 @@ def compare(
             _carry_out(study, plan, jobs)
             return None
         scores, records = _measure(study, plan)
-    results = summarise(scores, records, _facts(study, config), headline=plan.headline)
+    facts = _facts(study, config) | {"tried": dict(plan.tried or {})}
+    results = summarise(scores, records, facts, headline=plan.headline)
     _write(run, results, scores)
     print_table(results, console)
     for file in ("report.html", "results.json", "curves.png", "bars.png"):
@@ -249,7 +250,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     console = Console()
     try:
         tuned = None if given.tuned is None else read_tuned(given.tuned)
-        plan = Plan(given.arms, given.headline, tuned, given.only)
+        tried = None if given.tuned is None else read_tried(given.tuned)
+        plan = Plan(given.arms, given.headline, tuned, tried, given.only)
         compare(
             protocol,
             model=given.model or BASE_MODELS[given.domain],

@@ -50,7 +50,7 @@ def summarise(
     numbers = RunNumbers(scores, {row.name: row for row in rows}, records, final)
     targets = find_targets(numbers, headline)
     return Results(
-        verdict=verdict(targets),
+        verdict=verdict(targets, facts.get("tried", {})),
         targets=targets,
         rows=rows,
         arms=tuple(records),

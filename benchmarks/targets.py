@@ -6,6 +6,7 @@ interval leaves the answer open.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from benchmarks.arm_options import ARMS
 from benchmarks.evaluations import Measurements
@@ -87,8 +88,13 @@ def find_targets(numbers: RunNumbers, headline: str) -> tuple[ArmTargets, ...]:
     )
 
 
-def verdict(found: Sequence[ArmTargets]) -> str:
-    """Return the report's first paragraph; where a target is missed, with what else was tried."""
+def verdict(found: Sequence[ArmTargets], tried: Mapping[str, float] = MappingProxyType({})) -> str:
+    """Return the report's first paragraph; where a target is missed, with what else was tried.
+
+    Args:
+        found: The targets of the arm that the claim is about, then of the others.
+        tried: Validation success of each arm's best trial, in [0, 1], if the arms were tuned.
+    """
     first, *others = found
     words = [target.verdict for target in first.targets]
     unknown = words.count("not measured")
@@ -105,8 +111,15 @@ def verdict(found: Sequence[ArmTargets]) -> str:
         parts.append(f"How it learned: {first.evidence}.")
     if "missed" in words and others:
         best = sorted(others, key=_promise, reverse=True)[:_TRIED]
-        tried = "; ".join(_tried(one) for one in best)
-        parts.append(f"Tried beside {first.arm}, the most promising first: {tried}.")
+        figures = "; ".join(_tried(one) for one in best)
+        parts.append(f"Tried beside {first.arm}, the most promising first: {figures}.")
+    if "missed" in words and tried:
+        order = sorted(tried, key=tried.__getitem__, reverse=True)
+        figures = ", ".join(f"{arm} {100 * tried[arm]:.1f} %" for arm in order)
+        parts.append(
+            "In tuning, the best trials had, by the mean validation success over the second half "
+            f"of their turns: {figures}."
+        )
     return " ".join(parts)
 
 

@@ -147,6 +147,24 @@ def read_tuned(path: Path) -> Mapping[str, Mapping[str, float]]:
     return dict(best)
 
 
+def read_tried(path: Path) -> Mapping[str, float]:
+    """Return the validation success of each arm's best trial from a search log.
+
+    Raises:
+        RecordError: The file is no search log.
+    """
+    try:
+        trials_of = json.loads(path.read_text(encoding="utf-8"))["trials"]
+        return {
+            name: max(float(trial["validation_success"]) for trial in done)
+            for name, done in trials_of.items()
+        }
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise RecordError(
+            f"{path} is no search log of benchmarks.tuning ({error!r:.200})"
+        ) from error
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit status."""
     given, console = tyro.cli(Arguments, args=arguments), Console()

@@ -4,7 +4,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
-from typing import Any, TypeVar, get_args
+from typing import Any, get_args
 
 import numpy as np
 import torch
@@ -26,12 +26,10 @@ from pivot_agents.pool import EnvPool
 from pivot_agents.rollout import RollOut, rollout
 from pivot_agents.rows import Batch, TrainingRow, completion_logprobs, sampled_row
 from pivot_agents.scoring import score
+from pivot_agents.trainers import groups
 from pivot_agents.trainers.adapter_trainer import AdapterTrainer
 from pivot_agents.trainers.metrics import StepMetrics
 from pivot_envs.trajectory import Trajectory
-from wrappers import Pivot
-
-Item = TypeVar("Item")
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,9 +147,7 @@ class PolicyGradientTrainer(AdapterTrainer):
             horizon=self.config.horizon,
             end_id=self.policy.sampling.end_id,
         )
-        self._curriculum.observe(self.step, self._by_group(_rewards(episodes)))
-        if isinstance(self._curriculum, GrowingCurriculum):
-            self._curriculum.reach(self.step, self._by_group(_reached(episodes)))
+        self._teach_curriculum(episodes)
         pairs = zip(mine.trained, mine.advantages, strict=True)
         update = self._learn([sampled_row(episodes[index], worth) for index, worth in pairs])
         scores = self.processes.gather(mine)
@@ -173,9 +169,9 @@ class PolicyGradientTrainer(AdapterTrainer):
     def _roll_out(self) -> tuple[list[Trajectory], Tally]:
         """Run this process's groups; returns their episodes, and what those of all cost."""
         count, size = self.config.groups_per_step, self.config.group_size
-        groups = list(enumerate(self._curriculum.starts(self.step, count)))
+        dealt = list(enumerate(self._curriculum.starts(self.step, count)))
         starts = []
-        for number, start in self.processes.share(groups):
+        for number, start in self.processes.share(dealt):
             sequence = np.random.SeedSequence([self.config.seed, self.step, number])
             draws = sequence.generate_state(1 + size).tolist()[1:]
             starts += [replace(start, draw_seed=draw) for draw in draws]
@@ -192,21 +188,13 @@ class PolicyGradientTrainer(AdapterTrainer):
         self.counter.add("train", tally)
         return episodes, tally
 
-    def _by_group(self, values: Sequence[Sequence[Item]]) -> list[list[Item]]:
-        """Return the values of the episodes of each group of all processes.
-
-        Args:
-            values: Those of each episode of this process; each has any number of them.
-        """
-        size = self.config.group_size
-        mine = [
-            [value for one in values[at : at + size] for value in one]
-            for at in range(0, len(values), size)
-        ]
-        shares = self.processes.gather(mine)
-        count = len(shares)
-        groups = range(self.config.groups_per_step)
-        return [shares[number % count][number // count] for number in groups]
+    def _teach_curriculum(self, episodes: Sequence[Trajectory]) -> None:
+        """Tell the curriculum what came of its starts, on all processes alike."""
+        size, count = self.config.group_size, self.config.groups_per_step
+        share = partial(groups.by_group, processes=self.processes, groups=count, group_size=size)
+        self._curriculum.observe(self.step, share(groups.rewards(episodes)))
+        if isinstance(self._curriculum, GrowingCurriculum):
+            self._curriculum.reach(self.step, share(groups.reached(episodes)))
 
     def _learn(self, rows: Sequence[TrainingRow]) -> StepMetrics:
         """Update on the rows of all processes; without any, nothing changes."""
@@ -276,19 +264,6 @@ class PolicyGradientTrainer(AdapterTrainer):
 
     def _state(self) -> TrainingState:
         return replace(super()._state(), curriculum=self._curriculum)
-
-
-def _rewards(episodes: Sequence[Trajectory]) -> list[list[float]]:
-    """Return the reward of each episode, as far as it is scored."""
-    return [[one.return_] if one.is_scored else [] for one in episodes]
-
-
-def _reached(episodes: Sequence[Trajectory]) -> list[list[Pivot]]:
-    """Return the states to go on from that each episode reached."""
-    return [
-        [turn.info["reached"] for turn in one.transitions if turn.info.get("reached") is not None]
-        for one in episodes
-    ]
 
 
 @dataclass(slots=True)

@@ -2,6 +2,7 @@ import pytest
 
 from benchmarks.results import ArmRecord, CurvePoint
 from benchmarks.summary import summarise
+from benchmarks.targets import verdict
 from pivot_agents.evaluation import EvaluationResult
 
 FACTS = {"config": {}}
@@ -128,6 +129,16 @@ def test_other_arms_are_named_where_a_target_is_missed_the_most_promising_first(
     assert tried.startswith("lazy-effect meets 5 (turns 10.00, wall-clock 10.00, gain less SFT's")
     assert "random-pivots meets 2 (turns not reached" in tried
     assert [one.arm for one in results.targets] == ["pivot", "random-pivots", "lazy-effect"]
+
+
+def test_what_tuning_tried_is_told_where_a_target_is_missed_the_best_first():
+    tried = {"SFT": 0.25, "lazy-effect": 0.45, "E2E": 0.4}
+    missed = report([SFT, E2E, PIVOT], pivot=measured(3), SFT=measured(4)).targets
+    text = verdict(missed, tried)
+    assert text.endswith("of their turns: lazy-effect 45.0 %, E2E 40.0 %, SFT 25.0 %.")
+    assert "In tuning" not in verdict(missed)
+    met = report([SFT, E2E, PIVOT], pivot=measured(6), SFT=measured(3)).targets
+    assert "In tuning" not in verdict(met, tried)
 
 
 def test_the_claim_can_be_about_another_arm():

@@ -5,7 +5,15 @@ import pytest
 from benchmarks.arm_options import ARMS
 from benchmarks.protocol import PRESETS
 from benchmarks.results import CurvePoint
-from benchmarks.tuning import TRIALS, TUNING_SEED, main, read_tuned, settled_success, trials
+from benchmarks.tuning import (
+    TRIALS,
+    TUNING_SEED,
+    main,
+    read_tried,
+    read_tuned,
+    settled_success,
+    trials,
+)
 from pivot_envs.errors import RecordError
 
 
@@ -55,3 +63,13 @@ def test_a_file_that_is_no_search_log_is_refused(tmp_path, text):
     path.write_text(text)
     with pytest.raises(RecordError, match="no search log"):
         read_tuned(path)
+
+
+def test_the_best_trial_of_each_arm_is_read_from_a_search_log(tmp_path):
+    trials_of = {"SFT": [{"validation_success": 0.25}, {"validation_success": 0.5}]}
+    path = tmp_path / "tuning.json"
+    path.write_text(json.dumps({"trials": trials_of, "best": {}}))
+    assert read_tried(path) == {"SFT": 0.5}
+    path.write_text(json.dumps({"trials": {"SFT": []}}))
+    with pytest.raises(RecordError, match="no search log"):
+        read_tried(path)
