@@ -150,7 +150,8 @@ def _learn(arm: Arm, memory: StepMemory, wrap: WrapEnv, found: PivotSearch = NOT
                 log.keep(asdict(metrics))
                 advance(metrics.turns)
                 log.validate(every_turns=protocol.validate_every_turns)
-    note = _note(found, curriculum, memory)
+    # What was remembered is known to the sitting alone that ended the training.
+    note = arm.study.run.stage(f"{arm.folder}/note.json", lambda: _note(found, curriculum, memory))
     return TrainedArm(_record(arm, trainer, log, found, note), policy)
 
 

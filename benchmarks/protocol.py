@@ -156,7 +156,7 @@ class TaskDraw:
     train: tuple[str, ...]
     """Demonstrated and trained on."""
     validation: tuple[str, ...]
-    """From the same pool; decides the learning curves and nothing else."""
+    """From the same pool; decides the learning curves and what tuning selects."""
     test: tuple[str, ...]
     unseen: tuple[str, ...]
     drills: Mapping[str, tuple[str, ...]]

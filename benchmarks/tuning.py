@@ -124,7 +124,7 @@ def tune(study: Study, names: Sequence[str], count: int = TRIALS) -> dict[str, A
                 )
                 study.say(f"{name}, {settings}: {100 * success:.1f} % of validation episodes")
             log["trials"][name] = done
-            # The first of equals has the smaller learning rate.
+            # The first of equals counts.
             log["best"][name] = max(done, key=lambda trial: trial["validation_success"])["settings"]
     return log
 

@@ -104,11 +104,18 @@ class LazyProfiler:
             self._records[pivot_id].last_step = step
         return [Start(options={"pivot_id": pivot_id}) for pivot_id in self._chosen]
 
-    def observe(self, step: int, rewards: Sequence[Sequence[float]]) -> None:
+    def observe(
+        self, step: int, rewards: Sequence[Sequence[float]], *, moved: bool = False
+    ) -> None:
         """Add the outcomes of the step's groups, and age everything if they moved the policy.
 
         Equal rewards between 0 and 1 say that the choice of the action does not matter: they count
         as the end that is nearer, so that the state retires.
+
+        Args:
+            step: The step.
+            rewards: Those of each group, in the order of ``starts``.
+            moved: Whether groups that others started moved the policy, too.
 
         Raises:
             ValueError: There are not as many groups as starts were given out, or a reward is
@@ -128,7 +135,7 @@ class LazyProfiler:
             record.failures += len(outcomes) - total
             record.update = self._updates
         # A step without a mixed group leaves the policy as it is.
-        self._updates += any(min(each) < max(each) for each in rewards if each)
+        self._updates += moved or any(min(each) < max(each) for each in rewards if each)
         for pivot_id, posterior in self._posteriors().items():
             record = self._records[pivot_id]
             bound = self.config.return_above if record.retired else self.config.retire_below

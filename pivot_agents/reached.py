@@ -1,9 +1,10 @@
 """ReachedStates, which lets groups also begin where the policy's own actions led.
 
 Single actions that are learned in the states of demonstrations alone are right where the
-demonstrator would have gone, and nowhere else: another order, a detour or a mistake leads to states
-that no demonstration holds. They are restored here and become pivots themselves. No turn is spent
-on finding them: they are where the rollouts of the steps before have ended.
+demonstrator would have gone, and nowhere else: another order, a detour or a call that is refused
+leads to states that no demonstration holds. They are restored here and become pivots themselves.
+No turn is spent on finding them: they are where the rollouts of the steps before have ended. States
+in which something must be undone first are none of them: no demonstration says how.
 """
 
 import base64
@@ -93,18 +94,18 @@ class ReachedStates:
             chances = visits / visits.sum()
             drawn = generator.choice(len(known), self._drawn, replace=False, p=chances).tolist()
         self.started += self._drawn
-        first = []
-        if groups > self._drawn:
-            first = self._profiler.starts(step, groups - self._drawn)
+        first = self._profiler.starts(step, groups - self._drawn)
         return [*first, *(Start(options={"pivot": known[number].pivot}) for number in drawn)]
 
     def observe(self, step: int, rewards: Sequence[Sequence[float]]) -> None:
-        """Tell the profiler the rewards of its groups.
+        """Tell the profiler the rewards of its groups, and whether the others moved the policy.
 
         Raises:
             ValueError: As the profiler does.
         """
-        self._profiler.observe(step, rewards[: len(rewards) - self._drawn])
+        count = len(rewards) - self._drawn
+        moved = any(min(each) < max(each) for each in rewards[count:] if each)
+        self._profiler.observe(step, rewards[:count], moved=moved)
 
     def reach(self, step: int, reached: Sequence[Sequence[Pivot]]) -> None:
         """Take the states that the episodes of a step reached, and forget old ones."""
@@ -141,7 +142,8 @@ class ReachedStates:
         """Bring back what ``state`` returned.
 
         Raises:
-            ValueError: The profiler does not know a state, or a record is damaged.
+            ValueError: The profiler does not know a state.
+            KeyError: A field or a blob is missing.
             SnapshotError: A snapshot is damaged.
         """
         blobs = {name: base64.b64decode(text) for name, text in state["blobs"].items()}

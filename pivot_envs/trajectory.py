@@ -19,6 +19,8 @@ from pivot_envs.store import SnapshotStore
 
 FORMAT = "pivot-trajectories"
 FORMAT_VERSION = 1
+REACHED = "reached"
+"""The entry of ``info`` that holds a state to go on from; it is not written to files."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +156,7 @@ def _transition_record(transition: Transition, snapshots: SnapshotsBeside) -> di
         "reward": float(transition.reward),
         "terminated": transition.terminated,
         "truncated": transition.truncated,
-        "info": dict(transition.info),
+        "info": {key: value for key, value in transition.info.items() if key != REACHED},
         "snapshot": snapshots.put(transition.snapshot),
         "effect": effect_record(transition.effect),
         "token_ids": transition.token_ids,

@@ -44,7 +44,8 @@ class ProgressReward(gym.Wrapper[str, str, str, str], RecordConstructorArgs):
     included, if the task can still be solved from there by what the demonstration needs: after an
     action that was paid, and after a detour. It is ``None`` otherwise. Only the beginning of such
     a rest is known to be needed; where a detour did the work of a later part in another way, that
-    part is still in it.
+    part is still in it. A state that cannot be saved or restored is not kept. Pivots are left out
+    of files of trajectories.
     """
 
     def __init__(self, env: gym.Env[str, str], *, keeps_reached: bool = False) -> None:
@@ -52,8 +53,8 @@ class ProgressReward(gym.Wrapper[str, str, str, str], RecordConstructorArgs):
 
         Args:
             env: An environment with a PivotResetWrapper inside and a PivotEnv at its core.
-            keeps_reached: Also save the state after the action. Its rest is executed from there
-                once or twice more.
+            keeps_reached: Also save the state after the action. What is left to do is executed
+                from there again, at least once and at most once for each of its actions.
 
         Raises:
             ValueError: One of the two is missing inside ``env``.
@@ -98,7 +99,10 @@ class ProgressReward(gym.Wrapper[str, str, str, str], RecordConstructorArgs):
                 end = self._finish(left)
             is_paid, failure = end.is_success, end.failure
             if here is not None and failure is None:
-                reached, failure = self._reached(pivot, action, here, left if is_paid else (), end)
+                reached, failure = self._reached(
+                    pivot, action, here, left if is_paid else pivot.rest
+                )
+                is_paid = is_paid and failure is None
             info = {**info, "infra_error": failure}
         info = {**info, "is_success": is_paid, "undecided": not pivot.rest}
         if self._keeps_reached:
@@ -111,11 +115,11 @@ class ProgressReward(gym.Wrapper[str, str, str, str], RecordConstructorArgs):
             return None
         try:
             return self._core.snapshot()
-        except UnsavableError:
-            return None  # the agent made a state that no snapshot can hold
+        except (UnsavableError, InfraError):
+            return None  # what fails here fails again in the next step, which tells of it
 
     def _reached(
-        self, pivot: Pivot, action: str, here: Snapshot, left: Sequence[str], end: _End
+        self, pivot: Pivot, action: str, here: Snapshot, left: Sequence[str]
     ) -> tuple[Pivot | None, str | None]:
         """Return a state as a pivot, and the machinery's failure.
 
@@ -123,17 +127,16 @@ class ProgressReward(gym.Wrapper[str, str, str, str], RecordConstructorArgs):
             pivot: Where the action was taken.
             action: What led to the state.
             here: The state.
-            left: What is known to solve the task from there; empty if nothing is known yet.
-            end: What that led to.
+            left: What may solve the task from there. It is tried from the restored state even
+                where it has just done so: a state that does not come back is no start.
         """
-        if not left:
-            left, end = pivot.rest, self._finish_from(here, pivot.rest)
+        end = self._finish_from(here, left)
         # An action that did the work of two leaves less to do, and idling must not be paid there.
         while end.is_success and len(left) > 1:
             shorter = self._finish_from(here, left[1:])
+            if shorter.failure is not None:
+                return None, shorter.failure
             if not shorter.is_success:
-                if shorter.failure is not None:
-                    end = shorter
                 break
             left, end = left[1:], shorter
         if not end.is_success or end.effect is None:
@@ -151,10 +154,12 @@ class ProgressReward(gym.Wrapper[str, str, str, str], RecordConstructorArgs):
         ), None
 
     def _finish_from(self, here: Snapshot, actions: Sequence[str]) -> _End:
-        """Restore a state and execute the actions there."""
+        """Restore a state and execute the actions there; what does not come back solves nothing."""
         try:
             self._core.reset(options={"snapshot": here})
-        except (SnapshotError, InfraError) as error:
+        except SnapshotError:
+            return _End()
+        except InfraError as error:
             return _End(failure=f"{type(error).__name__}: {error}")
         return self._finish(actions)
 
@@ -166,7 +171,10 @@ class ProgressReward(gym.Wrapper[str, str, str, str], RecordConstructorArgs):
             if info["infra_error"] is not None:
                 return _End(failure=str(info["infra_error"]))
             if number == 0 and self._keeps_reached:
-                effect = self._core.effect()
+                try:
+                    effect = self._core.effect()
+                except InfraError as error:
+                    return _End(failure=f"{type(error).__name__}: {error}")
             if terminated or truncated:
                 return _End(terminated and bool(info["is_success"]), effect=effect)
         return _End()

@@ -10,6 +10,7 @@ from gymnasium.utils import RecordConstructorArgs
 from pivot_envs.core import Effect, PivotEnv
 from pivot_envs.errors import InfraError
 from pivot_envs.snapshot import Message, Snapshot
+from wrappers.pivot import Pivot
 from wrappers.step_memory import Key, StepMemory, StepRecord
 
 
@@ -181,8 +182,9 @@ def _start_key(
 ) -> tuple[Key | None, Callable[[StepRecord], bool]]:
     """Return what a start is remembered by, ``None`` if by nothing, and whether its result may."""
     options = options or {}
-    if "pivot_id" in options or "pivot" in options:
-        pivot_id = options["pivot"].pivot_id if "pivot" in options else options["pivot_id"]
+    pivot = options.get("pivot")
+    if "pivot_id" in options or isinstance(pivot, Pivot):
+        pivot_id = pivot.pivot_id if isinstance(pivot, Pivot) else options["pivot_id"]
         return ("start", f"pivot {pivot_id}"), _is_sound
     if set(options) - {"task_id"} or (seed is None and not options):
         return None, _is_sound

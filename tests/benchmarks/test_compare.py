@@ -127,6 +127,7 @@ def test_jobs_are_run_alone_and_the_report_is_made_from_them(tmp_path, model):
     before = (out / "seed-1" / "E2E" / "metrics.jsonl").read_bytes()
     results = compare(protocol, **options, plan=Plan(("E2E",)))
     assert [record.seed for record in results.arms] == [0, 1]
+    assert "resets and steps were executed" in results.arms[1].note
     assert (out / "seed-1" / "E2E" / "metrics.jsonl").read_bytes() == before
 
 

@@ -14,6 +14,9 @@ import pytest
 from pivot_agents.policy import ScriptedPolicy
 from pivot_agents.pool import EnvPool, Start
 from pivot_agents.rollout import rollout
+from pivot_envs.drill import DrillTask
+from pivot_envs.tools import ToolCall
+from wrappers import Pivot, PivotResetWrapper, ProgressReward
 
 LOOK = '{"name": "look", "arguments": {}}'
 
@@ -63,6 +66,32 @@ def test_a_backend_gives_what_threads_give(pool):
     with EnvPool(make_drill, 2) as threads:
         expected = rollout(threads, policy, starts, record_snapshots=True)
     assert rollout(pool, policy, starts, record_snapshots=True) == expected
+
+
+def make_drill_at(pivot):
+    return ProgressReward(PivotResetWrapper(make_drill(4), [pivot]), keeps_reached=True)
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_reached_state_comes_from_one_worker_and_is_begun_in_another(backend):
+    env = make_drill(4)
+    _, info = env.reset(seed=0)
+    core = env.unwrapped
+    rest = (
+        LOOK,
+        ToolCall("answer", {"text": DrillTask.from_id(info["task_id"]).solution}).as_text(),
+    )
+    snapshot = core.snapshot()
+    env.step(LOOK)
+    pivot = Pivot("p", "t", 0, snapshot, LOOK, core.effect(), "look", rest=rest)
+    with EnvPool(functools.partial(make_drill_at, pivot), 2, backend=backend) as pool:
+        pool.reset({0: Start(options={"pivot_id": "p"})})
+        after = pool.step({0: LOOK})[0].info["reached"]
+        assert after.rest == rest[1:]
+        begun = pool.reset({1: Start(options={"pivot": after})})[1]
+        assert begun.info["pivot_id"] == after.pivot_id
+        assert pool.step({1: rest[1]})[1].reward == 1.0
 
 
 @pytest.mark.timeout(300)

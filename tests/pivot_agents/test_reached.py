@@ -94,9 +94,21 @@ def test_what_is_not_reached_again_is_forgotten(states) -> None:
 
 def test_with_a_share_of_one_the_profiler_rests_once_enough_is_reached(states) -> None:
     curriculum = grown(states, share=1.0)
+    curriculum.observe(0, [[1.0, 0.0] for _ in curriculum.starts(0, 4)])
     curriculum.reach(0, [states[8:]])
     assert len(brought(curriculum.starts(1, 4))) == 4
     curriculum.observe(1, [[1.0, 0.0]] * 4)
+
+
+def test_evidence_ages_where_only_reached_states_moved_the_policy(states) -> None:
+    aged, fresh = (grown(states, share=0.5) for _ in range(2))
+    for curriculum, last in ((aged, [1.0, 0.0]), (fresh, [1.0, 1.0])):
+        curriculum.observe(0, [[1.0, 0.0] for _ in curriculum.starts(0, 2)])
+        curriculum.reach(0, [states[8:]])
+        curriculum.starts(1, 2)
+        curriculum.observe(1, [[1.0, 1.0], last])
+    assert aged.state()["profiler"]["updates"] == 2
+    assert fresh.state()["profiler"]["updates"] == 1
 
 
 @settings(max_examples=30, deadline=None)

@@ -92,6 +92,11 @@ def test_an_info_that_is_no_json_keeps_the_older_file(tmp_path: Path) -> None:
     assert read_trajectories(path) == (make_trajectory(),)
 
 
+def test_a_state_to_go_on_from_is_left_out_of_the_file(tmp_path: Path) -> None:
+    write_trajectories(tmp_path / "episodes.jsonl", [make_trajectory(reached=object())])
+    assert read_trajectories(tmp_path / "episodes.jsonl") == (make_trajectory(),)
+
+
 def test_the_outcome_is_read_off_the_transitions() -> None:
     turn = make_trajectory().transitions[0]
     info = {"is_success": False, "infra_error": None}

@@ -7,10 +7,20 @@ from typing import Any
 import gymnasium as gym
 import pytest
 
-from pivot_envs.core import PivotEnv
-from pivot_envs.drill import DrillTask
+from pivot_envs.core import Effect, PivotEnv
+from pivot_envs.drill import DrillEnv, DrillTask
+from pivot_envs.errors import InfraError, SnapshotError, UnsavableError
+from pivot_envs.snapshot import Snapshot
 from pivot_envs.tools import ToolCall
-from wrappers import Pivot, PivotResetWrapper, ProgressReward, read_pivots, write_pivots
+from wrappers import (
+    Pivot,
+    PivotResetWrapper,
+    ProgressReward,
+    RememberedSteps,
+    StepMemory,
+    read_pivots,
+    write_pivots,
+)
 
 LOOK = ToolCall("look", {}).as_text()
 TASK = "click-checkboxes#1"
@@ -143,6 +153,79 @@ def test_nothing_is_reached_where_the_task_is_over_or_no_turn_is_left() -> None:
     assert reached(pivot, answer("wrong")) == (0.0, None)
     short = replace(pivot, rest=(LOOK, LOOK, LOOK, pivot.rest[1]))
     assert reached(short, "no call") == (0.0, None)
+
+
+class Flaky(DrillEnv):
+    """Fails to save, to restore or to be read, once it is told to."""
+
+    fails: tuple[str, Exception] | None = None
+
+    def _fail(self, what: str) -> None:
+        if self.fails is not None and self.fails[0] == what:
+            raise self.fails[1]
+
+    def snapshot(self) -> Snapshot:
+        self._fail("snapshot")
+        return super().snapshot()
+
+    def effect(self) -> Effect:
+        self._fail("effect")
+        return super().effect()
+
+    def _load(self, *arguments: Any) -> None:
+        self._fail("load")
+        super()._load(*arguments)
+
+
+def flaky(what: str, error: Exception) -> tuple[float, dict[str, Any]]:
+    """Take a paid action in an environment that fails afterwards."""
+    core = Flaky(max_turns=4)
+    _, info = core.reset(seed=0)
+    rest = (LOOK, answer(DrillTask.from_id(info["task_id"]).solution))
+    env = ProgressReward(PivotResetWrapper(core, [pivot_of(core, rest)]), keeps_reached=True)
+    env.reset(seed=0)
+    core.fails = (what, error)
+    _, reward, _, truncated, info = env.step(LOOK)
+    assert truncated
+    return float(reward), info
+
+
+def test_without_failures_the_flaky_environment_keeps_its_state() -> None:
+    reward, info = flaky("nothing", ValueError())
+    assert (reward, info["infra_error"]) == (1.0, None)
+    assert info["reached"] is not None
+
+
+@pytest.mark.parametrize(
+    ("what", "error"),
+    [("snapshot", UnsavableError("a socket")), ("load", SnapshotError("it came back different"))],
+)
+def test_a_state_that_cannot_come_back_is_not_kept_and_the_reward_stands(
+    what: str, error: Exception
+) -> None:
+    reward, info = flaky(what, error)
+    assert (reward, info["is_success"], info["infra_error"]) == (1.0, True, None)
+    assert info["reached"] is None
+
+
+@pytest.mark.parametrize("what", ["load", "effect"])
+def test_where_the_machinery_fails_nothing_is_paid(what: str) -> None:
+    reward, info = flaky(what, InfraError("the box is gone"))
+    assert (reward, info["is_success"], info["reached"]) == (0.0, False, None)
+    assert info["infra_error"] == "InfraError: the box is gone"
+
+
+def test_reached_states_are_remembered_with_the_action_that_led_there() -> None:
+    pivot = drill_pivot()
+    inner = PivotResetWrapper(gym.make("pivot/Drill-v0", max_turns=4), [pivot])
+    env = RememberedSteps(ProgressReward(inner, keeps_reached=True), StepMemory())
+    env.reset(seed=0)
+    after = env.step(LOOK)[4]["reached"]
+    env.reset(seed=0)
+    assert env.step(LOOK)[4]["reached"] is after
+    for _ in range(2):
+        assert env.reset(options={"pivot": after})[1]["pivot_id"] == after.pivot_id
+        assert env.step(after.rest[0])[1] == 1.0
 
 
 def make_page() -> gym.Env[str, str]:
