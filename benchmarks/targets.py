@@ -171,7 +171,11 @@ def _ratio(numbers: RunNumbers, arm: str, axis: str) -> Target:
             "E2E ended no higher on the validation tasks than it began, so there is no gain of "
             "its own to reach",
         )
-    level = f"E2E's final validation success of {100 * one.level:.1f} %"
+    began = [each.curve[0].success for each in numbers.records if each.arm == "E2E"]
+    level = (
+        f"E2E's final validation success of {100 * one.level:.1f} % "
+        f"(it began at {100 * sum(began) / len(began):.1f} %)"
+    )
     if one.ratio is None or one.spent is None or one.e2e is None:
         short = f"{arm} never reached {level}: the best of its mean curve is {100 * one.best:.1f} %"
         short += _profiling(numbers, arm, axis)
@@ -185,6 +189,8 @@ def _ratio(numbers: RunNumbers, arm: str, axis: str) -> Target:
         sentence += _profiling(numbers, arm, axis)
     figure = f"{one.ratio:.2f}"
     if one.low is not None and one.high is not None:
+        if one.low < MIN_RATIOS[axis] <= one.high:
+            sentence += f", an interval that also holds {'a miss' if is_met else 'the target'}"
         figure += f" [{one.low:.2f}, {one.high:.2f}]"
     return Target(NAMES[axis], "met" if is_met else "missed", one.ratio, figure, sentence)
 

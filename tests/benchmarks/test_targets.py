@@ -91,10 +91,8 @@ def test_a_success_that_was_never_reached_is_missed_and_told_with_the_best():
     flat = record("pivot", [(0, 0, 0.2), (100, 50, 0.3)])
     results = report([SFT, E2E, flat])
     assert verdicts(results)[:2] == ["missed", "missed"]
-    assert (
-        "pivot never reached E2E's final validation success of 50.0 %: the best of its mean "
-        in (results.verdict)
-    )
+    assert "pivot never reached E2E's final validation success of 50.0 %" in results.verdict
+    assert "(it began at 20.0 %): the best of its mean curve is 30.0 %" in results.verdict
 
 
 def test_an_estimate_whose_interval_holds_the_opposite_is_told_so():
@@ -129,6 +127,14 @@ def test_other_arms_are_named_where_a_target_is_missed_the_most_promising_first(
     assert tried.startswith("lazy-effect meets 5 (turns 10.00, wall-clock 10.00, gain less SFT's")
     assert "random-pivots meets 2 (turns not reached" in tried
     assert [one.arm for one in results.targets] == ["pivot", "random-pivots", "lazy-effect"]
+
+
+def test_a_ratio_that_is_met_by_some_seeds_alone_is_told_so():
+    slow = record("pivot", [(0, 0, 0.2), (900, 500, 0.5)], seed=1)
+    late = record("E2E", [(0, 0, 0.2), (1000, 600, 0.5)], seed=1)
+    text = report([E2E, late, PIVOT, slow]).targets[0].targets[0].sentence
+    assert text.startswith("to reach E2E's final validation success of 50.0 % (it began at 20.0 %)")
+    assert "an interval that also holds" in text
 
 
 def test_what_tuning_tried_is_told_where_a_target_is_missed_the_best_first():
