@@ -12,6 +12,7 @@ from pivot_envs.core import Effect, PivotEnv
 from pivot_envs.errors import ActionError, InfraError, SnapshotError, UnsavableError
 from pivot_envs.snapshot import Message, Snapshot, sha256
 from pivot_envs.tools import ToolCall, parse_action
+from pivot_envs.trajectory import REACHED
 from wrappers.pivot import Pivot
 from wrappers.pivot_reset import core_below
 
@@ -92,11 +93,9 @@ class ProgressReward(gym.Wrapper[str, str, str, str], RecordConstructorArgs):
         self._messages = self._core.messages
         is_paid, reached = terminated and bool(info["is_success"]), None
         if not (terminated or truncated) and pivot.rest:
-            here, end = self._saved(), _End()
-            left: tuple[str, ...] = ()
-            if info["action_error"] is None:
-                left = _left_to_do(self._core, pivot.rest, action)
-                end = self._finish(left)
+            here, is_call = self._saved(), info["action_error"] is None
+            left = _left_to_do(self._core, pivot.rest, action) if is_call else ()
+            end = self._finish(left)
             is_paid, failure = end.is_success, end.failure
             if here is not None and failure is None:
                 reached, failure = self._reached(
@@ -106,7 +105,7 @@ class ProgressReward(gym.Wrapper[str, str, str, str], RecordConstructorArgs):
             info = {**info, "infra_error": failure}
         info = {**info, "is_success": is_paid, "undecided": not pivot.rest}
         if self._keeps_reached:
-            info["reached"] = reached
+            info[REACHED] = reached
         return observation, float(is_paid), terminated, not terminated, info
 
     def _saved(self) -> Snapshot | None:
@@ -116,7 +115,7 @@ class ProgressReward(gym.Wrapper[str, str, str, str], RecordConstructorArgs):
         try:
             return self._core.snapshot()
         except (UnsavableError, InfraError):
-            return None  # what fails here fails again in the next step, which tells of it
+            return None  # the action is judged all the same
 
     def _reached(
         self, pivot: Pivot, action: str, here: Snapshot, left: Sequence[str]

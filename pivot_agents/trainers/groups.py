@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import TypeVar
 
 from pivot_agents.processes import Processes
-from pivot_envs.trajectory import Trajectory
+from pivot_envs.trajectory import REACHED, Trajectory
 from wrappers import Pivot
 
 Item = TypeVar("Item")
@@ -17,7 +17,7 @@ def rewards(episodes: Sequence[Trajectory]) -> list[list[float]]:
 
 def reached(episodes: Sequence[Trajectory]) -> list[list[Pivot]]:
     """Return the states to go on from that each episode reached (``info["reached"]``)."""
-    states = [[turn.info.get("reached") for turn in one.transitions] for one in episodes]
+    states = [[turn.info.get(REACHED) for turn in one.transitions] for one in episodes]
     return [[one for one in each if one is not None] for each in states]
 
 
