@@ -180,6 +180,8 @@ def order_food(scene: Scene) -> ToolCall:
     else:
         number, kind = scene.said(r"Order (\d+) items? that are (\S+)")
         fitting = [name for name, row in rows.items() if f'"{kind}"' in row[1]]
+        if not fitting:
+            raise LostError(f"no dish that is {kind} on the page")
         once = scene.shuffled("dishes", fitting)
         plan = [once[index % len(once)] for index in range(int(number))]
         if scene.chance("more of one", 0.3):

@@ -105,6 +105,14 @@ def test_the_expert_goes_on_from_what_others_have_done(stage: Stage) -> None:
     assert stage.go_on("click-checkboxes#1", seed=0)[1] == 1.0
 
 
+def test_the_expert_looks_on_for_dishes_that_a_page_does_not_show() -> None:
+    context = Context(
+        (Message("user", "Order 2 items that are vegan\n\nMenu"),), (), "order-food#1"
+    )
+    (answer,) = MiniWobExpert().act([context])
+    assert answer.text == ToolCall("scroll", {"dy": 100}).as_text()
+
+
 def test_a_template_without_a_script_is_refused_with_those_that_have_one() -> None:
     context = Context((Message("user", "Do it.\n\n"),), (), "count-sides#1")
     with pytest.raises(ValueError, match=r"no script for the task 'count-sides#1'.*click-test"):
