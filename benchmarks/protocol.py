@@ -141,7 +141,15 @@ def protocol_for(preset: PresetName, domain: str) -> Protocol:
     """Return a preset's protocol in a domain; on the web there are instances without end."""
     protocol = PRESETS[preset]
     if preset == "full" and domain == "web":
-        return replace(protocol, demonstrations=64, test_tasks=64, validation_tasks=24)
+        return replace(
+            protocol,
+            demonstrations=64,
+            turn_budget=5000,
+            test_tasks=64,
+            validation_tasks=48,
+            # So that two seeds can run side by side on two cores.
+            threads=1,
+        )
     return protocol
 
 
