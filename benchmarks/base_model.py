@@ -12,7 +12,7 @@ import tyro
 
 from benchmarks.corpus_builder import MAX_TOKENS, build_drills, build_episodes, load_corpus
 from benchmarks.pretraining import BaseModelConfig, Pretraining, train
-from benchmarks.web_corpus import build_web
+from benchmarks.web_corpus import build_pages, build_web
 
 
 def main(config: BaseModelConfig) -> None:
@@ -23,6 +23,7 @@ def main(config: BaseModelConfig) -> None:
     if config.stage == "all":
         build_episodes(config.work, config.tasks, config.seed)
         counts = config.web_instances, config.known_instances
+        build_pages(config.work, config.seed, MAX_TOKENS, config.page_drills)
         build_web(config.work, config.seed, MAX_TOKENS, *counts)
     corpus = load_corpus(config.work)
     run = Pretraining.begin(len(corpus.tokenizer), config)

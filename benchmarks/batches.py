@@ -12,7 +12,7 @@ from torch import Tensor
 
 from benchmarks.corpus import OBSERVATION_SHARE, OBSERVATION_WEIGHT, Row
 
-LENGTH_STEP = 64
+LENGTH_STEP = 32
 """Rows are padded to multiples of this."""
 COUNT_STEP = 512
 """So many tokens of a batch, or a multiple, count in the loss. Few lengths and counts mean few
@@ -46,11 +46,15 @@ def padded_length(row: Row) -> int:
     return math.ceil(len(row.token_ids) / LENGTH_STEP) * LENGTH_STEP
 
 
-def pad(rows: Sequence[Row], generator: np.random.Generator) -> tuple[Tensor, Tensor]:
+def pad(
+    rows: Sequence[Row],
+    generator: np.random.Generator,
+    observation_share: float = OBSERVATION_SHARE,
+) -> tuple[Tensor, Tensor]:
     """Return ids and loss weights, both of shape (batch, time), padded on the right with 0.
 
-    All of the agent's tokens count, and of the environment's those that ``generator`` draws: so
-    many that the count is a multiple of ``COUNT_STEP``, where there are enough.
+    All of the agent's tokens count, and of the environment's a share that ``generator`` draws,
+    and so many more that the count is a multiple of ``COUNT_STEP``, where there are enough.
     """
     shape = (len(rows), max(padded_length(row) for row in rows))
     ids: NDArray[np.int64] = np.zeros(shape, dtype=np.int64)
@@ -62,7 +66,7 @@ def pad(rows: Sequence[Row], generator: np.random.Generator) -> tuple[Tensor, Te
         weights[index, 1:size] = row.is_action[1:]
         drawn[index, 1:size] = generator.random(size - 1) + row.is_action[1:]
     seen, actions = int((drawn < 1.0).sum()), int((weights > 0.0).sum())
-    wanted = math.ceil((actions + OBSERVATION_SHARE * seen) / COUNT_STEP) * COUNT_STEP - actions
+    wanted = math.ceil((actions + observation_share * seen) / COUNT_STEP) * COUNT_STEP - actions
     threshold = np.sort(drawn, axis=None)[wanted] if wanted < seen else 1.0
     weights[drawn < threshold] = OBSERVATION_WEIGHT
     return torch.from_numpy(ids), torch.from_numpy(weights)

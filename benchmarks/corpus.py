@@ -68,12 +68,17 @@ def encode_row(tokenizer: Any, messages: Sequence[Message], wrong: Collection[in
     return Row(np.asarray(ids, dtype=np.uint16), np.asarray(actions, dtype=np.bool_))
 
 
-def library_code(names: Sequence[str]) -> Iterator[Code]:
-    """Read modules of Python's standard library by their paths without ``.py``."""
+def library_texts(names: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Read modules of Python's standard library, named without ``.py``; yield path and text."""
     root = Path(sysconfig.get_path("stdlib"))
     for name in names:
         path = f"{name}.py"
-        text = (root / path).read_text(encoding="utf-8")
+        yield path, (root / path).read_text(encoding="utf-8")
+
+
+def library_code(names: Sequence[str]) -> Iterator[Code]:
+    """Read modules of the standard library with the functions and mutations in them."""
+    for path, text in library_texts(names):
         yield Code(path, text, find_mutations(path, text, max_lines=MAX_BODY_LINES))
 
 

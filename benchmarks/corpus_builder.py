@@ -165,7 +165,7 @@ def build_episodes(folder: Path, tasks_path: str | None, seed: int) -> None:
 def load_corpus(folder: Path) -> Corpus:
     """Load a corpus that was built."""
     rows: dict[str, Sequence[Row]] = {}
-    for kind in (*ROWS, "web"):
+    for kind in (*ROWS, "pages", "web"):
         if not (folder / f"{kind}.npz").exists():
             continue
         with np.load(folder / f"{kind}.npz") as stored:

@@ -19,7 +19,7 @@ from torch.nn import functional
 from transformers import AutoModelForCausalLM
 
 from benchmarks.batches import Sampler, pad
-from benchmarks.corpus import Row
+from benchmarks.corpus import OBSERVATION_SHARE, Row
 from benchmarks.corpus_builder import COPYING, DRILLS, EPISODES
 from pivot_agents.tiny import tiny_model
 
@@ -47,6 +47,13 @@ class BaseModelConfig:
     """The same of the templates that the arms learn from, so that the base is mediocre at them."""
     web_weight: float = 1.0
     """Weight of these episodes in the third stage; see ``EPISODES`` for the others'."""
+    page_drills: int = 0
+    """Drills on made-up pages, for a base that is to act on the web."""
+    observation_share: float = OBSERVATION_SHARE
+    """Share of the environment's tokens that count in the loss. Those of made-up pages cannot be
+    foreseen: with many page drills it is better small."""
+    page_weight: float = 1.0
+    """Weight of page drills in the third stage."""
     copying_tokens: float = 4e6
     """Training tokens of the first stage, which teaches to copy; padding is not counted."""
     drill_tokens: float = 30.5e6
@@ -79,7 +86,7 @@ class BaseModelConfig:
         """Return the mixture of each stage and the token count at its end."""
         copied = self.copying_tokens
         drilled = copied + self.drill_tokens
-        last = {**EPISODES, "web": self.web_weight}
+        last = {**EPISODES, "web": self.web_weight, "pages": self.page_weight}
         stages = [(COPYING, copied), (DRILLS, drilled), (last, drilled + self.episode_tokens)]
         return stages[: ("copying", "drills", "all").index(self.stage) + 1]
 
@@ -265,7 +272,7 @@ def _run_steps(run: Pretraining, batches: Iterator[list[Row]], end: float) -> No
     while not losses or (
         state["tokens"] < end and time.perf_counter() - began < config.save_every_s
     ):
-        ids, weights = pad(next(batches), generator)
+        ids, weights = pad(next(batches), generator, config.observation_share)
         with torch.autocast("cpu", dtype=torch.bfloat16, enabled=config.bfloat16):
             loss = weighted_loss(model, ids, weights)
         loss.backward()  # type: ignore[no-untyped-call]

@@ -3,6 +3,8 @@
 Instances that the comparison draws are never shown, nor templates that it calls unseen.
 """
 
+import random
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -10,7 +12,9 @@ import gymnasium as gym
 from rich.progress import track
 from transformers import AutoTokenizer
 
-from benchmarks.corpus import Row, encode_row, save_rows
+from benchmarks.corpus import Row, encode_row, library_texts, save_rows
+from benchmarks.corpus_builder import LIBRARY
+from benchmarks.page_drills import page_drill
 from benchmarks.web_domain import OBSERVATION_CHARS, UNSEEN
 from pivot_agents.policy import Context
 from pivot_agents.web_expert import MiniWobExpert
@@ -54,6 +58,27 @@ def build_web(
         }
         rows = _rows(AutoTokenizer.from_pretrained(folder / "tokenizer"), seed, shown)
         save_rows(path, (row for row in rows if len(row.token_ids) <= max_tokens))
+
+
+def build_pages(folder: Path, seed: int, max_tokens: int, count: int) -> None:
+    """Draw ``count`` page drills into ``folder``, unless they are there.
+
+    Args:
+        folder: Where the tokenizer is and the rows go.
+        seed: Decides the pages and the questions.
+        max_tokens: Longer drills are left out.
+        count: How many are drawn.
+    """
+    path = folder / "pages.npz"
+    if path.exists() or not count:
+        return
+    generator = random.Random(f"{seed} pages")
+    text = " ".join(text for _, text in library_texts(LIBRARY))
+    words = sorted(set(re.findall(r"[A-Za-z]{2,12}", text)))
+    tokenizer = AutoTokenizer.from_pretrained(folder / "tokenizer")
+    drawn = (page_drill(words, generator) for _ in track(range(count), "pages"))
+    rows = (encode_row(tokenizer, messages) for messages in drawn)
+    save_rows(path, (row for row in rows if len(row.token_ids) <= max_tokens))
 
 
 def _rows(tokenizer: object, seed: int, shown: Mapping[str, int]) -> Iterator[Row]:

@@ -48,12 +48,18 @@ def rows() -> dict[str, list[Row]]:
 def test_all_action_tokens_and_a_draw_of_the_others_count():
     batch = [row(200, 50, seed) for seed in range(8)]
     ids, weights = pad(batch, np.random.default_rng(0))
-    assert ids.shape == weights.shape == (8, 256)
+    assert ids.shape == weights.shape == (8, 224)
     assert (weights[:, 150:200] == 1).all()
     assert int((weights > 0).sum()) % COUNT_STEP == 0
     assert set(weights[:, :150].unique().tolist()) == {0.0, OBSERVATION_WEIGHT}
     assert (weights[:, 200:] == 0).all()
     assert (weights[:, 0] == 0).all()
+
+
+def test_without_a_share_only_as_many_others_count_as_round_off_the_number():
+    batch = [row(200, 50, seed) for seed in range(8)]
+    _, weights = pad(batch, np.random.default_rng(0), observation_share=0.0)
+    assert int((weights > 0).sum()) == COUNT_STEP  # of them 400 are actions
 
 
 def test_the_loss_is_the_weighted_mean_over_the_tokens_that_count():
@@ -104,3 +110,9 @@ def test_the_weight_of_web_episodes_is_that_of_the_last_stage_alone(tmp_path):
     assert last["web"] == 4.0
     assert last["episode"] == EPISODES["episode"]
     assert all("web" not in mixture for mixture, _ in others)
+
+
+def test_the_weight_of_page_drills_is_that_of_the_last_stage_alone(tmp_path):
+    *others, (last, _) = config(tmp_path, page_weight=30.0).stages()
+    assert last["pages"] == 30.0
+    assert all("pages" not in mixture for mixture, _ in others)
