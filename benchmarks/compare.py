@@ -26,8 +26,8 @@ from benchmarks.plots import draw_bars, draw_curves
 from benchmarks.protocol import PresetName, Protocol, protocol_for
 from benchmarks.report import print_table, render_html
 from benchmarks.results import ArmRecord, Results
-from benchmarks.run_directory import RunDirectory, fingerprint
-from benchmarks.study import Study, collect_demonstrations, progress_bars
+from benchmarks.run_directory import RunDirectory
+from benchmarks.study import Study, collect_demonstrations, configuration, progress_bars
 from benchmarks.summary import summarise
 from benchmarks.tuning import read_tried, read_tuned
 from pivot_agents.llm import LLMPolicy
@@ -127,7 +127,7 @@ def compare(
     base = LLMPolicy.load(model, device=device, max_new_tokens=protocol.max_new_tokens)
     base.model.requires_grad_(False)
     run = RunDirectory(out, deadline)
-    config = _config(protocol, model, domain, other, device)
+    config = configuration(protocol, model, domain, other, device)
     config |= {"tuned": plan.tuned, "headline": plan.headline}
     if run.claim(config):
         console.print(f"going on with the run in {out}")
@@ -187,21 +187,6 @@ def _run_arm(arm: Arm) -> tuple[ArmRecord, Measurements]:
     trained = train(arm)
     label = f"{arm.name}-seed-{arm.seed}"
     return trained.record, arm.evaluator.everything(label, trained.policy, seed=arm.seed)
-
-
-def _config(
-    protocol: Protocol, model: str, domain: Domain, other: Domain | None, device: str
-) -> dict[str, Any]:
-    """Return everything that decides the results."""
-    folder = Path(model)
-    weights = fingerprint(folder.glob("*.*")) if folder.is_dir() else "from the hub"
-    return {
-        "protocol": asdict(protocol),
-        "model": {"name": model, "files_sha256": weights},
-        "domain": {"name": domain.name, **domain.identity()},
-        "other": None if other is None else {"name": other.name, **other.identity()},
-        "device": device,
-    }
 
 
 def _facts(study: Study, config: dict[str, Any]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ pivot arm gets there, and one on what it cannot learn asks nothing.
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -25,7 +25,7 @@ from benchmarks.domains import BASE_MODELS
 from benchmarks.evaluations import Evaluator
 from benchmarks.protocol import Protocol, TaskDraw, protocol_for
 from benchmarks.run_directory import RunDirectory
-from benchmarks.study import Study, progress_bars
+from benchmarks.study import Study, configuration, progress_bars
 from benchmarks.web_domain import UNSEEN, WebDomain
 from pivot_agents.evaluation import evaluate
 from pivot_agents.llm import LLMPolicy
@@ -54,10 +54,20 @@ class Arguments:
     """Instances of each template that are measured, and half as many that are trained on."""
     samples: int = 3
     """Tries of each, before and after."""
-    work: Path = Path("runs/learnable-templates")
-    """Run directory; an unfinished training in it goes on."""
-    out: Path | None = None
-    """JSON file to write."""
+    out: Path = Path("runs/learnable-templates")
+    """Run directory, with the ranking; an unfinished training in it goes on."""
+
+    def __post_init__(self) -> None:
+        """Refuse numbers that measure nothing.
+
+        Raises:
+            ValueError: There are too few turns, instances or samples.
+        """
+        if self.turns < 1 or self.instances < 2 or self.samples < 1:
+            raise ValueError(
+                "expected at least 1 turn, 2 instances and 1 sample, got "
+                f"{self.turns}, {self.instances} and {self.samples}"
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,8 +108,15 @@ def candidates(path: Path) -> dict[str, float]:
 
 
 def measure(arguments: Arguments, console: Console) -> list[LearnableTemplate]:
-    """Measure the candidates, train, and measure again."""
+    """Measure the candidates, train, and measure again.
+
+    Raises:
+        ValueError: There is no candidate.
+        RecordError: The run directory holds another run.
+    """
     turns = candidates(arguments.mixed)
+    if not turns:
+        raise ValueError(f"no template in {arguments.mixed} has several turns and both outcomes")
     trained_on = _instances(turns, TRAINING_SEED, arguments.instances // 2)
     measured = _instances(turns, MEASURING_SEED, arguments.instances)
     protocol = replace(
@@ -110,27 +127,26 @@ def measure(arguments: Arguments, console: Console) -> list[LearnableTemplate]:
         rl_learning_rate=arguments.rate,
     )
     torch.set_num_threads(protocol.threads)
-    run = RunDirectory(arguments.work)
-    run.claim({key: str(value) for key, value in asdict(arguments).items() if key != "out"})
+    domain, run = WebDomain(), RunDirectory(arguments.out)
+    config = configuration(protocol, arguments.model, domain, None, "cpu")
+    run.claim({**config, "trained_on": trained_on, "measured": measured})
     base = LLMPolicy.load(arguments.model, max_new_tokens=protocol.max_new_tokens)
     base.model.requires_grad_(False)
     draw = TaskDraw(
         trained_on, validation=measured[:: arguments.instances], test=(), unseen=(), drills={}
     )
     with progress_bars(console) as progress:
-        study = Study(protocol, WebDomain(), draw, base, run, progress)
+        study = Study(protocol, domain, draw, base, run, progress)
         before = _successes(study, base, measured, arguments.samples, "before")
         with Evaluator(study) as evaluator:
             policy = train(Arm("E2E", TRAINING_SEED, study, evaluator, ())).policy
         after = _successes(study, policy, measured, arguments.samples, "after")
-    return ranked(
-        [LearnableTemplate(name, before[name], after[name], turns[name]) for name in turns]
-    )
+    found = [LearnableTemplate(name, before[name], after[name], turns[name]) for name in turns]
+    run.write_json("learnable-templates.json", [asdict(one) for one in ranked(found)])
+    return ranked(found)
 
 
-def _instances(
-    templates: Sequence[str] | dict[str, float], first: int, count: int
-) -> tuple[str, ...]:
+def _instances(templates: Iterable[str], first: int, count: int) -> tuple[str, ...]:
     return tuple(f"{name}#{first + number}" for name in templates for number in range(count))
 
 
@@ -159,7 +175,7 @@ def ranked(found: Sequence[LearnableTemplate]) -> list[LearnableTemplate]:
 
 
 def main(arguments: Arguments) -> None:
-    """Measure, print and write."""
+    """Measure and print."""
     console = Console()
     found = measure(arguments, console)
     table = Table(title=f"{arguments.model}, T=1, E2E for {arguments.turns} turns")
@@ -169,8 +185,6 @@ def main(arguments: Arguments) -> None:
         shares = (f"{100 * share:.0f}" for share in (one.before, one.after))
         table.add_row(one.template, *shares, f"{100 * one.gain:+.0f}", f"{one.turns:.1f}")
     console.print(table)
-    if arguments.out is not None:
-        arguments.out.write_text(json.dumps([asdict(one) for one in found], indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ drilled.
 """
 
 import random
+import re
 import string
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -26,21 +27,8 @@ _ASKED = (
 )
 _ASKED_IN_ORDER = ("Click on {}.", "Select {}.", "Choose {} in this order.", "First to last: {}.")
 _SEPARATORS = ("\n", "\n", " ", "\n- ", "\n-\n")
-_SYLLABLES = (
-    "an",
-    "bel",
-    "cor",
-    "da",
-    "el",
-    "fi",
-    "ga",
-    "hal",
-    "ka",
-    "li",
-    "mo",
-    "na",
-    "or",
-    "wen",
+_SYLLABLES = re.findall(
+    r"\S+", "an bel cor da el fi ga hal io ja ka li mo na or pe ri sa ta ul ve wen xi yo za"
 )
 
 

@@ -43,6 +43,15 @@ class Arguments:
     threads: int = 2
     """Threads of the model."""
 
+    def __post_init__(self) -> None:
+        """Refuse a number that measures nothing.
+
+        Raises:
+            ValueError: There is no page.
+        """
+        if self.drills < 1:
+            raise ValueError(f"expected at least 1 page, got {self.drills}")
+
 
 @dataclass(frozen=True, slots=True)
 class Found:

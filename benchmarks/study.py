@@ -3,14 +3,16 @@
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from benchmarks.domains import Domain
 from benchmarks.protocol import Protocol, TaskDraw
-from benchmarks.run_directory import RunDirectory
+from benchmarks.run_directory import RunDirectory, fingerprint
 from pivot_agents.accounting import TurnCounter
 from pivot_agents.env_host import WrapEnv, wrapped
 from pivot_agents.llm import LLMPolicy
@@ -121,3 +123,18 @@ def collect_demonstrations(study: Study) -> tuple[Trajectory, ...]:
     study.run.write_json("demonstrations.json", facts)
     write_trajectories(path, successful)
     return read_trajectories(path)
+
+
+def configuration(
+    protocol: Protocol, model: str, domain: Domain, other: Domain | None, device: str
+) -> dict[str, Any]:
+    """Return everything that decides the results."""
+    folder = Path(model)
+    weights = fingerprint(folder.glob("*.*")) if folder.is_dir() else "from the hub"
+    return {
+        "protocol": asdict(protocol),
+        "model": {"name": model, "files_sha256": weights},
+        "domain": {"name": domain.name, **domain.identity()},
+        "other": None if other is None else {"name": other.name, **other.identity()},
+        "device": device,
+    }

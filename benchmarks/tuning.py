@@ -26,7 +26,7 @@ from benchmarks.evaluations import Evaluator
 from benchmarks.protocol import PresetName, Protocol, protocol_for
 from benchmarks.results import CurvePoint
 from benchmarks.run_directory import RunDirectory
-from benchmarks.study import Study, collect_demonstrations, progress_bars
+from benchmarks.study import Study, collect_demonstrations, configuration, progress_bars
 from pivot_agents.llm import LLMPolicy
 from pivot_envs.errors import PivotError, RecordError
 
@@ -178,8 +178,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         base = LLMPolicy.load(model, device=device, max_new_tokens=protocol.max_new_tokens)
         base.model.requires_grad_(False)
         run = RunDirectory(given.out, Deadline(given.minutes))
-        config = {"preset": given.preset, "domain": given.domain, "model": model}
-        run.claim({**config, "device": device})
+        run.claim(configuration(protocol, model, domain, None, device))
         with progress_bars(console) as progress:
             study = Study(protocol, domain, domain.draw(protocol), base, run, progress)
             log = tune(study, given.arms, given.trials)

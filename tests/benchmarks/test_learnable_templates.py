@@ -54,13 +54,21 @@ def test_templates_are_ranked_by_what_was_gained() -> None:
     assert [one.template for one in ranked(found)] == ["c", "a", "b", "d"]
 
 
+def test_too_few_instances_and_a_file_without_candidates_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="at least 1 turn, 2 instances and 1 sample"):
+        Arguments(instances=1)
+    mixed = written(tmp_path, click_test=(0.5, 1.0))
+    with pytest.raises(ValueError, match="has several turns and both outcomes"):
+        measure(Arguments(mixed=mixed, out=tmp_path / "run"), Console(quiet=True))
+
+
 @pytest.mark.web
 def test_a_template_is_measured_before_and_after_end_to_end_training(tmp_path: Path) -> None:
     mixed = written(tmp_path, click_option=(0.5, 2.5))
-    work = tmp_path / "work"
-    arguments = Arguments(mixed=mixed, turns=1, instances=2, samples=1, work=work)
+    out = tmp_path / "run"
+    arguments = Arguments(mixed=mixed, turns=1, instances=2, samples=1, out=out)
     (found,) = measure(arguments, Console(quiet=True))
     assert found.template == "click-option"
     assert 0 <= found.before <= 1
     assert 0 <= found.after <= 1
-    assert (work / "seed-45000" / "E2E").is_dir()
+    assert json.loads((out / "learnable-templates.json").read_text())[0]["after"] == found.after
