@@ -144,7 +144,8 @@ def protocol_for(preset: PresetName, domain: str) -> Protocol:
         return replace(
             protocol,
             demonstrations=64,
-            turn_budget=5000,
+            # A step of E2E and one at pivots take about as many turns.
+            e2e_groups=4,
             test_tasks=64,
             validation_tasks=48,
             # So that two seeds can run side by side on two cores.

@@ -34,7 +34,8 @@ TRIALS = 4
 """Most trials of an arm."""
 TUNING_SEED = 1_000
 """Seed of the trials; comparisons count theirs from 0."""
-_RATES = (2e-4, 5e-4, 1e-3, 2e-3)
+_RATES = (1e-3, 2e-3, 5e-4, 2e-4)
+_IMITATION_RATES = (5e-4, 1e-3, 2e-4, 2e-3)
 _KL_COEFS = (0.02, 0.1)
 
 
@@ -68,7 +69,7 @@ def trials(name: str) -> list[dict[str, float]]:
     """
     options = ARMS[name]
     if options.learning == "imitation":
-        return [{"sft_learning_rate": rate} for rate in _RATES]
+        return [{"sft_learning_rate": rate} for rate in _IMITATION_RATES]
     if not options.has_kl:
         return [{"rl_learning_rate": rate} for rate in _RATES]
     return [
