@@ -193,6 +193,8 @@ def _facts(study: Study, config: dict[str, Any]) -> dict[str, Any]:
     """Return what the report says of the run beside its numbers."""
     draw, other = study.draw, study.other
     others = dict(draw.drills)
+    if draw.elsewhere:
+        others["elsewhere"] = draw.elsewhere
     if other is not None:
         others[other.name] = other.draw(study.protocol).test
     kept = study.run.stage("config.json", dict)

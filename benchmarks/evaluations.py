@@ -14,7 +14,7 @@ from pivot_agents.policy import Policy
 from pivot_agents.pool import EnvPool, Start
 from pivot_envs.errors import SandboxError
 
-TaskSetName = Literal["test", "unseen"]
+TaskSetName = Literal["test", "unseen", "elsewhere"]
 Measurements = dict[str, EvaluationResult]
 """Results by measurement, such as ``test T=1``."""
 
@@ -67,7 +67,7 @@ class Evaluator:
             return self._cached(name, f"{family} T=1", pool, make_policy, task_ids, 1)
 
     def everything(self, name: str, policy: LLMPolicy, *, seed: int) -> Measurements:
-        """Evaluate a model on all held-out sets, sampled and greedy, and on the drills."""
+        """Evaluate a model on all held-out sets, sampled and greedy, and out of domain."""
         protocol = self._study.protocol
 
         def sampled() -> Policy:
@@ -83,6 +83,8 @@ class Evaluator:
             measured[f"{tasks} greedy"] = self.held_out(name, policy.greedy, tasks, mode="greedy")
         for family in self._study.draw.drills:
             measured[f"{family} T=1"] = self.drills(name, sampled, family)
+        if self._study.draw.elsewhere:
+            measured["elsewhere T=1"] = self.held_out(name, sampled, "elsewhere")
         if self._study.other is not None:
             measured[f"{self._study.other.name} T=1"] = self.other(name, sampled)
         return measured

@@ -170,11 +170,13 @@ class TaskDraw:
     unseen: tuple[str, ...]
     drills: Mapping[str, tuple[str, ...]]
     """Drill ids by family."""
+    elsewhere: tuple[str, ...] = ()
+    """Tasks of other kinds of the domain, on which no arm is trained; a family out of domain."""
 
     @property
     def every(self) -> tuple[str, ...]:
         """All tasks but the drills."""
-        return self.train + self.validation + self.test + self.unseen
+        return self.train + self.validation + self.test + self.unseen + self.elsewhere
 
 
 def drill_ids(protocol: Protocol) -> dict[str, tuple[str, ...]]:

@@ -28,6 +28,9 @@ MIN_RATIOS: Mapping[str, float] = {"turns": 4.0, "wall_s": 5.5}
 MAX_DRIFT = 0.005
 """Largest mean change out of domain, in either direction, as a share of the tasks."""
 
+FLOOR = 0.2
+"""Success of the base below which a family out of domain says little of what is forgotten."""
+
 NAMES = {
     "turns": f"at least {MIN_RATIOS['turns']:g} times fewer turns",
     "wall_s": f"at least {MIN_RATIOS['wall_s']:g} times less wall-clock",
@@ -244,7 +247,18 @@ def _drift(numbers: RunNumbers, arm: str) -> Target:
         else change.low > MAX_DRIFT or change.high < -MAX_DRIFT
     )
     sentence = f"out of domain {arm} changed by {points(change)}, on average over the families"
-    return _judged("drift", change, is_met, is_sure, sentence)
+    return _judged("drift", change, is_met, is_sure, sentence + _floor(numbers))
+
+
+def _floor(numbers: RunNumbers) -> str:
+    """Name the families out of domain of which the base can hardly lose anything."""
+    scores = numbers.rows["base"].scores if "base" in numbers.rows else {}
+    low = [
+        f"{100 * one.mean:.1f} % of {name.removesuffix(' T=1')}"
+        for name, one in scores.items()
+        if is_out_of_domain(name) and one.mean < FLOOR
+    ]
+    return f" (the base solves only {' and '.join(low)}, where little can be lost)" if low else ""
 
 
 def _kept(numbers: RunNumbers, arm: str) -> Target:

@@ -65,6 +65,14 @@ def test_targets_that_are_met_are_said_to_be_met_with_their_figures():
     assert "Missed" not in results.verdict
 
 
+def test_families_of_which_the_base_can_lose_little_are_named():
+    results = report([SFT, E2E, PIVOT])
+    assert "can be lost" not in results.verdict
+    scores = {"base": [measured(2, lookup=1)], "pivot": [measured(4, lookup=1)]}
+    results = summarise(scores, [PIVOT], FACTS, headline="pivot")
+    assert "(the base solves only 12.5 % of lookup, where little can be lost)" in results.verdict
+
+
 def test_missed_targets_come_first_and_say_what_profiling_has_to_do_with_it():
     slow = record(
         "pivot",
