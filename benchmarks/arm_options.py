@@ -7,7 +7,7 @@ from typing import Literal
 
 Learning = Literal["imitation", "episodes", "pivots"]
 States = Literal["demonstrations", "demonstrations and own failures", "demonstrations and reached"]
-Profiler = Literal["none", "eager", "lazy"]
+Profiler = Literal["none", "eager", "lazy", "lazy by likelihood"]
 Selection = Literal["all", "mixed", "difficult mixed", "random, as many"]
 Reward = Literal["effect", "strict", "name", "similarity", "ladder", "progress", "outcome"]
 
@@ -21,7 +21,8 @@ class ArmOptions:
     states: States = "demonstrations"
     """Where the states come from; ``reached``: by the arm's own actions, while it is trained."""
     profiler: Profiler = "eager"
-    """``none``: states are drawn at random; ``eager``: as in the paper; ``lazy``: ours."""
+    """``none``: states are drawn at random; ``eager``: as in the paper; ``lazy``: ours;
+    ``lazy by likelihood``: with priors by how likely the demonstrated action is."""
     selection: Selection = "difficult mixed"
     """Which eagerly profiled states become pivots. ``random, as many``: as many as
     ``difficult mixed`` would select, drawn from the same profiled states."""
@@ -52,6 +53,9 @@ ARMS: Mapping[str, ArmOptions] = MappingProxyType(
             states="demonstrations and own failures", profiler="lazy", selection="all"
         ),
         "lazy-progress": ArmOptions(profiler="lazy", selection="all", reward="progress"),
+        "likely-progress": ArmOptions(
+            profiler="lazy by likelihood", selection="all", reward="progress"
+        ),
         "lazy-progress-reached": ArmOptions(
             states="demonstrations and reached",
             profiler="lazy",

@@ -6,6 +6,7 @@ horizon, and the options that ``arm_options`` names.
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 
 from benchmarks.arm_options import ARMS, ArmOptions
 from benchmarks.evaluations import Evaluator
@@ -16,6 +17,7 @@ from benchmarks.training_log import TrainingLog
 from pivot_agents.accounting import TurnCounter
 from pivot_agents.env_host import WrapEnv
 from pivot_agents.lazy import LazyConfig, LazyProfiler
+from pivot_agents.likelihood import demonstration_likelihoods
 from pivot_agents.llm import LLMPolicy
 from pivot_agents.outcomes import OutcomeRollOut
 from pivot_agents.reached import ReachedConfig, ReachedStates
@@ -128,11 +130,13 @@ def _learn(arm: Arm, memory: StepMemory, wrap: WrapEnv, found: PivotSearch = NOT
         group_size=protocol.group_size,
         learning_rate=protocol.rl_learning_rate,
         kl_coef=protocol.kl_coef if options.has_kl else 0.0,
+        counts_silent=protocol.counts_silent,
         seed=arm.seed,
     )
-    curriculum = _lazy(arm, found) if options.profiler == "lazy" else None
     counter = TurnCounter()
     counter.add("profile", found.cost)
+    is_lazy = options.profiler in ("lazy", "lazy by likelihood")
+    curriculum = _lazy(arm, found, policy, counter) if is_lazy else None
     with arm.study.pool(wrap=wrap) as pool:
         trainer = PolicyGradientTrainer(
             policy,
@@ -155,10 +159,16 @@ def _learn(arm: Arm, memory: StepMemory, wrap: WrapEnv, found: PivotSearch = NOT
     return TrainedArm(_record(arm, trainer, log, found, note), policy)
 
 
-def _lazy(arm: Arm, found: PivotSearch) -> LazyProfiler | ReachedStates:
+def _lazy(
+    arm: Arm, found: PivotSearch, policy: LLMPolicy, counter: TurnCounter
+) -> LazyProfiler | ReachedStates:
     protocol = arm.study.protocol
+    likelihoods = partial(
+        demonstration_likelihoods, policy, found.pivots, arm.study.domain.tools, counter=counter
+    )
     config = LazyConfig(group_size=protocol.group_size, max_mean=protocol.max_mean, seed=arm.seed)
-    profiler = LazyProfiler(found.pivots, config)
+    is_informed = arm.options.profiler == "lazy by likelihood"
+    profiler = LazyProfiler(found.pivots, config, likelihoods if is_informed else None)
     if arm.options.states != "demonstrations and reached":
         return profiler
     return ReachedStates(profiler, found.pivots, ReachedConfig(seed=arm.seed))

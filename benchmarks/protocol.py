@@ -56,6 +56,8 @@ class Protocol:
     """Rollouts of each group."""
     rl_learning_rate: float = 5e-4
     kl_coef: float = 0.05
+    counts_silent: bool = False
+    """Whether groups that teach nothing make an RL arm's steps smaller."""
     sft_learning_rate: float = 5e-4
     sft_epochs: int = 3
     sft_batch: int = 16

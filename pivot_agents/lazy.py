@@ -1,7 +1,7 @@
 """LazyProfiler, which profiles only the states that are trained on, by training on them."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -13,6 +13,12 @@ from wrappers import Pivot
 
 Status = Literal["unseen", "active", "solved", "hopeless"]
 
+Likelihoods = Callable[[], Sequence[float]]
+"""Returns how likely the policy, as it is now, is to do what was demonstrated in each candidate."""
+
+_MOST = 1 - 1e-6
+"""Nothing is certain: a Beta prior needs both outcomes."""
+
 
 @dataclass(frozen=True, slots=True)
 class LazyConfig:
@@ -22,6 +28,10 @@ class LazyConfig:
     """Rollouts of a group, for which the expected information is computed; the trainer's."""
     prior_strength: float = 1.0
     """Outcomes that a state's prior counts for. Its mean is that of all states of the same tool."""
+    likelihood_strength: float = 4.0
+    """The same where the likelihood of the demonstrated action is known."""
+    likelihood_steps: int = 16
+    """Steps after which the likelihoods are asked for again, since the policy has moved."""
     kept_per_update: float = 0.97
     """Share of the evidence that is left after each update of the policy."""
     rest_steps: int = 4
@@ -40,6 +50,11 @@ class LazyConfig:
             raise ValueError(
                 "expected group_size >= 2, prior_strength > 0 and rest_steps >= 0, got "
                 f"{self.group_size}, {self.prior_strength} and {self.rest_steps}"
+            )
+        if self.likelihood_strength <= 0 or self.likelihood_steps < 1:
+            raise ValueError(
+                "expected likelihood_strength > 0 and likelihood_steps >= 1, got "
+                f"{self.likelihood_strength} and {self.likelihood_steps}"
             )
         if not 0 < self.kept_per_update <= 1 or not 0 <= self.retire_below <= self.return_above:
             raise ValueError(
@@ -70,15 +85,27 @@ class LazyProfiler:
     states of a tool share. Solved and hopeless states retire, and return when their evidence has
     aged: states are profiled again by this rule and not by hand.
 
+    Where the likelihood L of the demonstrated action is known, each state has a prior of its own
+    instead, with the mean L + (1 - L) m: m is how often other actions were paid so far, in all
+    states of the tool. A state in which the policy is sure to do what was demonstrated is then left
+    alone without a single rollout, and so it is when training elsewhere has made it sure.
+
     Eager profiling is ``profiling.profile``, as in arXiv:2603.21383.
     """
 
-    def __init__(self, candidates: Sequence[Pivot], config: LazyConfig | None = None) -> None:
+    def __init__(
+        self,
+        candidates: Sequence[Pivot],
+        config: LazyConfig | None = None,
+        likelihoods: Likelihoods | None = None,
+    ) -> None:
         """Begin without any evidence.
 
         Args:
             candidates: The states, with distinct ids; their profiles do not count.
             config: The settings.
+            likelihoods: Those of the candidates in their order, in [0, 1], such as
+                ``likelihood.demonstration_likelihoods`` computes; asked for in ``starts``.
 
         Raises:
             ValueError: There is no candidate, or two have the same id.
@@ -88,6 +115,8 @@ class LazyProfiler:
         if not candidates or len(self._tools) < len(candidates):
             raise ValueError("expected at least one candidate, with distinct ids")
         self._records = {pivot_id: _Record() for pivot_id in self._tools}
+        self._ask = likelihoods
+        self._likelihoods: dict[str, float] = {}
         self._updates = 0
         self._chosen: tuple[str, ...] = ()
 
@@ -97,7 +126,12 @@ class LazyProfiler:
         While states of several tools have something to teach, one tool fills at most half of the
         groups. Where too few have, resting and then retired ones fill up; a set of fewer states
         than groups is used more than once.
+
+        Raises:
+            ValueError: The likelihoods are not one for each candidate, in [0, 1].
         """
+        if self._ask is not None and step % self.config.likelihood_steps == 0:
+            self._likelihoods = self._checked(self._ask())
         chosen = self._ranked(step, groups)[:groups]
         self._chosen = tuple(chosen[number % len(chosen)] for number in range(groups))
         for pivot_id in chosen:
@@ -167,7 +201,7 @@ class LazyProfiler:
             for pivot_id, record in self._records.items()
             if record.last_step is not None
         }
-        return {"updates": self._updates, "records": records}
+        return {"updates": self._updates, "records": records, "likelihoods": self._likelihoods}
 
     def load(self, state: Mapping[str, Any]) -> None:
         """Bring back what ``state`` returned.
@@ -175,16 +209,21 @@ class LazyProfiler:
         Raises:
             ValueError: It knows a state that is not among the candidates.
         """
-        unknown = set(state["records"]) - set(self._records)
+        unknown = {*state["records"], *state["likelihoods"]} - set(self._records)
         if unknown:
             raise ValueError(f"no candidate {min(unknown)!r} ({len(unknown)} unknown ids)")
         self._updates = state["updates"]
+        self._likelihoods = dict(state["likelihoods"])
         self._records = {pivot_id: _Record() for pivot_id in self._tools}
         self._records.update({key: _Record(**each) for key, each in state["records"].items()})
 
     def settings(self) -> Mapping[str, Any]:
         """Return the settings and the number of candidates."""
-        return {"lazy": asdict(self.config), "candidates": len(self._tools)}
+        return {
+            "lazy": asdict(self.config),
+            "candidates": len(self._tools),
+            "likelihoods": self._ask is not None,
+        }
 
     def _ranked(self, step: int, groups: int) -> list[str]:
         """Return the states, those to be taken first at the front."""
@@ -209,6 +248,12 @@ class LazyProfiler:
                 first.append(pivot_id)
         return list(dict.fromkeys([*first, *ranked]))
 
+    def _checked(self, likelihoods: Sequence[float]) -> dict[str, float]:
+        count = len(self._tools)
+        if len(likelihoods) != count or not all(0.0 <= one <= 1.0 for one in likelihoods):
+            raise ValueError(f"expected {count} likelihoods in [0, 1], got {list(likelihoods)}")
+        return dict(zip(self._tools, likelihoods, strict=True))
+
     def _teaches(self, posterior: BetaPosterior, bound: float) -> bool:
         information = posterior.expected_information(self.config.group_size)
         return information >= bound and posterior.mean < self.config.max_mean
@@ -220,16 +265,33 @@ class LazyProfiler:
 
     def _posteriors(self) -> dict[str, BetaPosterior]:
         evidence = {pivot_id: self._evidence(record) for pivot_id, record in self._records.items()}
-        # The prior of a tool's states has their mean so far, from one half on.
-        by_tool = {tool: [0.5, 0.5] for tool in self._tools.values()}
-        for pivot_id, (successes, failures) in evidence.items():
-            by_tool[self._tools[pivot_id]][0] += successes
-            by_tool[self._tools[pivot_id]][1] += failures
-        posteriors = {}
-        for pivot_id, (successes, failures) in evidence.items():
-            of_tool = by_tool[self._tools[pivot_id]]
-            weight = self.config.prior_strength / sum(of_tool)
-            posteriors[pivot_id] = BetaPosterior(
-                weight * of_tool[0] + successes, weight * of_tool[1] + failures
+        config = self.config
+        weight = config.likelihood_strength if self._likelihoods else config.prior_strength
+        means = self._prior_means(evidence)
+        return {
+            pivot_id: BetaPosterior(
+                weight * means[pivot_id] + successes, weight * (1 - means[pivot_id]) + failures
             )
-        return posteriors
+            for pivot_id, (successes, failures) in evidence.items()
+        }
+
+    def _prior_means(self, evidence: Mapping[str, tuple[float, float]]) -> dict[str, float]:
+        """Return the mean of each state's prior.
+
+        Without likelihoods L = 0 everywhere, and it is that of all outcomes of the tool.
+        """
+        # How often other actions were paid in states of a tool: from one half on.
+        paid = dict.fromkeys(self._tools.values(), 0.5)
+        drawn = dict.fromkeys(self._tools.values(), 1.0)
+        for pivot_id, (successes, failures) in evidence.items():
+            tool, likelihood = self._tools[pivot_id], self._likelihoods.get(pivot_id, 0.0)
+            total = successes + failures
+            paid[tool] += successes - total * likelihood
+            drawn[tool] += total * (1 - likelihood)
+        means = {}
+        for pivot_id, tool in self._tools.items():
+            # A policy that moves can outrun its last likelihoods.
+            other = min(_MOST, max(1 - _MOST, paid[tool] / drawn[tool]))
+            likelihood = min(_MOST, self._likelihoods.get(pivot_id, 0.0))
+            means[pivot_id] = likelihood + (1 - likelihood) * other
+        return means

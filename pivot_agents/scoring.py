@@ -26,6 +26,10 @@ class StepScores:
     """Episodes that the machinery failed: neither in a baseline nor in the loss."""
     masked: int
     """Episodes of the mixed groups that were cut off and are left out of the loss."""
+    silent: int
+    """Episodes whose group has equal rewards, and nothing to teach."""
+    silent_tokens: int
+    """Tokens that were sampled in them."""
 
 
 def score(
@@ -57,11 +61,11 @@ def score(
     mixed = is_mixed(rewards, groups)
     # Without a baseline, groups of equal rewards teach as well.
     useful = [True] * len(scored) if kind == "none" else mixed.tolist()
-    trained, masked = [], 0
+    trained, silent, masked = [], [], 0
     for place, index in enumerate(scored):
         if not useful[place]:
-            continue
-        if mask_truncated and was_cut_off(episodes[index], horizon, end_id):
+            silent.append(episodes[index])
+        elif mask_truncated and was_cut_off(episodes[index], horizon, end_id):
             masked += 1
         else:
             trained.append(place)
@@ -73,6 +77,8 @@ def score(
         mixed_groups=len(set(groups[mixed].tolist())),
         infra_errors=sum(one.infra_error is not None for one in episodes),
         masked=masked,
+        silent=len(silent),
+        silent_tokens=sum(len(step.token_ids) for one in silent for step in one.transitions),
     )
 
 

@@ -105,10 +105,15 @@ class AdapterTrainer(ABC):
         micro_batch_tokens: int,
         aggregation: Aggregation = "token",
         max_tokens: int = 1,
+        silent: tuple[int, int] = (0, 0),
     ) -> list[Batch]:
-        """Weigh this process's rows among those of all, and arrange them in micro-batches."""
+        """Weigh this process's rows among those of all, and arrange them in micro-batches.
+
+        ``silent`` are sequences and tokens of this process that count in the means without a row.
+        """
         lengths = torch.tensor([row.targets for row in rows], dtype=torch.int64)
-        shares = self.processes.gather((len(rows), int(lengths.sum())))
+        mine = len(rows) + silent[0], int(lengths.sum()) + silent[1]
+        shares = self.processes.gather(mine)
         total = sum(share[0] for share in shares), sum(share[1] for share in shares)
         weights = token_weights(lengths, aggregation, total=total, max_tokens=max_tokens).tolist()
         weighed = [replace(row, weight=one) for row, one in zip(rows, weights, strict=True)]

@@ -62,6 +62,11 @@ class PolicyGradientConfig:
     """Leave cut-off episodes out of the loss, but not out of their group's baseline: those whose
     last action reached the token limit or that ran out of the environment's turns ("overlong
     filtering", DAPO, arXiv:2503.14476, section 3.4). The end of ``horizon`` is no cut."""
+    counts_silent: bool = False
+    """Let groups of equal rewards count in the mean over tokens or sequences, as in GRPO
+    (arXiv:2402.03300): the fewer groups teach, the smaller the gradient. Without it the mean is
+    over those that teach, as in DAPO (arXiv:2503.14476), which draws others in their place. Either
+    way they cost no pass of the model, and have no KL."""
     updates_per_step: int = 1
     """Optimizer steps on the same rollouts; the clipping matters from the second on."""
     grad_clip: float = 1.0
@@ -149,7 +154,9 @@ class PolicyGradientTrainer(AdapterTrainer):
         )
         self._teach_curriculum(episodes)
         pairs = zip(mine.trained, mine.advantages, strict=True)
-        update = self._learn([sampled_row(episodes[index], worth) for index, worth in pairs])
+        rows = [sampled_row(episodes[index], worth) for index, worth in pairs]
+        counted = self.config.counts_silent
+        update = self._learn(rows, (mine.silent, mine.silent_tokens) if counted else (0, 0))
         scores = self.processes.gather(mine)
         scored = sum(one.scored for one in scores)
         mixed_groups = sum(one.mixed_groups for one in scores)
@@ -196,12 +203,15 @@ class PolicyGradientTrainer(AdapterTrainer):
         if isinstance(self._curriculum, GrowingCurriculum):
             self._curriculum.reach(self.step, share(groups.reached(episodes)))
 
-    def _learn(self, rows: Sequence[TrainingRow]) -> StepMetrics:
-        """Update on the rows of all processes; without any, nothing changes."""
+    def _learn(self, rows: Sequence[TrainingRow], silent: tuple[int, int]) -> StepMetrics:
+        """Update on the rows of all processes; without any, nothing changes.
+
+        ``silent`` are the episodes and tokens that count in the means without a row.
+        """
         config = self.config
         # Dr. GRPO's constant is the most that can be generated.
         budget = self.policy.sampling.max_new_tokens * (config.horizon or 1)
-        batches = self._pack(rows, config.micro_batch_tokens, config.aggregation, budget)
+        batches = self._pack(rows, config.micro_batch_tokens, config.aggregation, budget, silent)
         tokens = sum(self.processes.gather(sum(len(batch.targets) for batch in batches)))
         if not tokens:
             return StepMetrics(self.step + 1, loss=0.0, trained_tokens=0, gradient_norm=0.0)

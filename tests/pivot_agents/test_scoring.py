@@ -30,6 +30,7 @@ def test_mixed_groups_are_learned_from_and_equal_ones_are_not():
     assert scores.trained == (0, 1)
     assert scores.advantages == pytest.approx((1.0, -1.0), abs=1e-5)
     assert (scores.reward_sum, scores.scored, scores.mixed_groups) == (3.0, 4, 1)
+    assert (scores.silent, scores.silent_tokens) == (2, 4)
 
 
 def test_without_a_baseline_equal_groups_teach_as_well():
@@ -37,6 +38,7 @@ def test_without_a_baseline_equal_groups_teach_as_well():
     assert scores.trained == (0, 1)
     assert scores.advantages == (1.0, 1.0)
     assert scores.mixed_groups == 0
+    assert scores.silent == 0
 
 
 @pytest.mark.parametrize("lost", [{"infra_error": "gone"}, {"undecided": True}])
@@ -56,6 +58,7 @@ def test_cut_off_episodes_count_in_the_baseline_but_not_in_the_loss():
     assert scores.trained == (0, 1)
     assert scores.advantages == pytest.approx((0.75, -0.25))
     assert scores.masked == 2
+    assert scores.silent == 0
     assert score(episodes, 4, "mean", end_id=END).trained == (0, 1, 2, 3)
 
 

@@ -65,6 +65,20 @@ def test_every_option_trains_and_changes_what_is_learned(train, changes):
     assert not torch.equal(weights, usual)
 
 
+@pytest.mark.parametrize("aggregation", ["token", "sequence", "constant"])
+def test_groups_that_teach_nothing_make_the_gradient_smaller_if_they_count(train, aggregation):
+    options = {"max_steps": 1, "kl_coef": 0.0, "aggregation": aggregation, "grad_clip": 1e9}
+    (usual,), _ = train(**options)
+    (counted,), _ = train(**options, counts_silent=True)
+    assert 0 < usual.zero_variance_share < 1
+    assert counted.trained_tokens == usual.trained_tokens
+    share = counted.gradient_norm / usual.gradient_norm
+    if aggregation == "token":
+        assert share == pytest.approx(usual.trained_tokens / usual.generated_tokens, rel=1e-4)
+    else:
+        assert share == pytest.approx(1 - usual.zero_variance_share, rel=1e-4)
+
+
 def test_micro_batches_add_up_to_one_batch(train):
     (whole,), whole_weights = train(max_steps=1, micro_batch_tokens=100_000)
     (parts,), parts_weights = train(max_steps=1, micro_batch_tokens=60)
