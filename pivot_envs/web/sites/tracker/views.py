@@ -231,7 +231,9 @@ def change_ticket(key: str, number: int) -> Any:
     priority = request.form.get("priority", "")
     if status not in STATUSES or priority not in PRIORITIES:
         abort(400)
-    if (status == "closed") != (resolution in RESOLUTIONS):
+    if resolution not in ("", *RESOLUTIONS):
+        abort(400)
+    if (status == "closed") != (resolution != ""):
         notify("Not saved: a closed ticket has a resolution, and no other ticket has one.")
         return back_to("tracker.ticket", key=key, number=number)
     assignee = _assignee(item["project_id"])

@@ -112,3 +112,17 @@ def test_a_site_goes_on_from_its_saved_database_as_it_would_have(site: str, data
     for path in PAGES[site]:
         assert client.get(path).data == other.get(path).data
     assert content_digest(database) == content_digest(other_database)
+
+
+@pytest.mark.parametrize(
+    ("changes", "status"),
+    [({}, 303), ({"resolution": "7"}, 400), ({"status": "7"}, 400), ({"priority": "7"}, 400)],
+)
+def test_a_ticket_takes_only_values_that_its_page_offers(changes: dict, status: int) -> None:
+    content, token = beginning("tracker")
+    (app, database), _ = applications("tracker")
+    database.deserialize(content)
+    client = app.test_client()
+    client.set_cookie("session", token)
+    form = {"status": "open", "resolution": "", "priority": "low", "assignee": "0", **changes}
+    assert send(client, "/PAY/101", form)[0] == status
