@@ -258,7 +258,11 @@ def _floor(numbers: RunNumbers) -> str:
         for name, one in scores.items()
         if is_out_of_domain(name) and one.mean < FLOOR
     ]
-    return f" (the base solves only {' and '.join(low)}, where little can be lost)" if low else ""
+    if not low:
+        return ""
+    *first, last = low
+    listed = f"{', '.join(first)} and {last}" if first else last
+    return f" (the base solves only {listed}, where little can be lost)"
 
 
 def _kept(numbers: RunNumbers, arm: str) -> Target:
