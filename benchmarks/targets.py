@@ -252,7 +252,7 @@ def _drift(numbers: RunNumbers, arm: str) -> Target:
 
 def _floor(numbers: RunNumbers) -> str:
     """Name the families out of domain of which the base can hardly lose anything."""
-    scores = numbers.rows["base"].scores if "base" in numbers.rows else {}
+    scores = numbers.rows["base"].scores
     low = [
         f"{100 * one.mean:.1f} % of {name.removesuffix(' T=1')}"
         for name, one in scores.items()

@@ -147,7 +147,7 @@ class WebDomain:
     def identity(self) -> Mapping[str, Any]:
         """Return the hashes of the task pages."""
         suite = MiniWobSuite()
-        return {"pages": {name: suite.task_hash(name) for name in (*KNOWN, *UNSEEN)}}
+        return {"pages": {name: suite.task_hash(name) for name in (*KNOWN, *UNSEEN, *ELSEWHERE)}}
 
 
 def _instances(templates: Sequence[str], first_seed: int, count: int) -> tuple[str, ...]:

@@ -129,61 +129,6 @@ def test_few_states_fill_all_groups_and_lost_groups_teach_nothing(candidates) ->
 OUTCOMES = st.lists(st.lists(st.sampled_from([0.0, 0.5, 1.0]), max_size=8), min_size=4, max_size=4)
 
 
-def test_a_hand_computed_prior_from_likelihoods(candidates) -> None:
-    config = LazyConfig(group_size=2, likelihood_strength=2.0, kept_per_update=1.0, rest_steps=0)
-    few = [candidates[0], candidates[2]]
-    first, second = (one.pivot_id for one in few)
-    profiler = LazyProfiler(few, config, lambda: [0.5, 0.8])
-    assert ids(profiler.starts(0, 1)) == [first]
-    # Nothing is known of other actions: half of them are paid. 0.5 + 0.5 / 2, twice.
-    posterior = profiler.posterior(first)
-    assert (posterior.successes, posterior.failures) == pytest.approx((1.5, 0.5))
-    profiler.observe(0, [[1.0, 0.0]])
-    # One of two was paid, as the likelihood says: other actions were paid (0.5 + 1 - 1) / (1 + 1).
-    posterior = profiler.posterior(second)
-    assert posterior.mean == pytest.approx(0.8 + 0.2 * 0.25)
-    posterior = profiler.posterior(first)
-    assert (posterior.successes, posterior.failures) == pytest.approx((2.25, 1.75))
-
-
-def test_a_state_in_which_the_policy_is_sure_is_left_alone(candidates) -> None:
-    sure = [one.pivot_id for one in candidates[::2]]
-    likelihoods = [0.995 if one.pivot_id in sure else 0.3 for one in candidates]
-    profiler = LazyProfiler(candidates, LazyConfig(rest_steps=0), lambda: likelihoods)
-    taken = run(profiler, lambda _: [1.0, 0.0] * 4, steps=10)
-    assert not set(chain(*taken)) & set(sure)
-    assert {profiler.status(pivot_id) for pivot_id in sure} == {"unseen"}
-
-
-def test_likelihoods_are_asked_for_again_as_the_policy_moves(candidates) -> None:
-    asked = []
-
-    def likelihoods() -> list[float]:
-        asked.append(len(asked))
-        return [0.5] * len(candidates)
-
-    profiler = LazyProfiler(candidates, LazyConfig(likelihood_steps=3), likelihoods)
-    run(profiler, lambda _: [1.0, 0.0], steps=7)
-    assert len(asked) == 3
-
-
-@pytest.mark.parametrize("likelihoods", [[0.5], [0.5, 1.5], [0.5, float("nan")]])
-def test_likelihoods_that_are_none_are_refused(candidates, likelihoods) -> None:
-    profiler = LazyProfiler(candidates[:2], None, lambda: likelihoods)
-    with pytest.raises(ValueError, match="expected 2 likelihoods"):
-        profiler.starts(0, 1)
-
-
-@pytest.mark.parametrize("likelihood", [0.0, 1.0])
-def test_certain_likelihoods_and_outcomes_that_belie_them_are_no_error(
-    candidates, likelihood
-) -> None:
-    profiler = LazyProfiler(candidates, None, lambda: [likelihood] * len(candidates))
-    run(profiler, lambda _: [1.0 - likelihood] * 8, steps=30)
-    for one in candidates:
-        assert 0.0 < profiler.posterior(one.pivot_id).mean < 1.0
-
-
 @settings(max_examples=30, deadline=None)
 @given(history=st.lists(OUTCOMES, min_size=1, max_size=12), is_informed=st.booleans())
 def test_it_goes_on_from_its_saved_state_as_if_it_had_not_stopped(
