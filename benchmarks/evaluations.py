@@ -84,7 +84,9 @@ class Evaluator:
         for family in self._study.draw.drills:
             measured[f"{family} T=1"] = self.drills(name, sampled, family)
         if self._study.draw.elsewhere:
-            measured["elsewhere T=1"] = self.held_out(name, sampled, "elsewhere")
+            measured["elsewhere T=1"] = self.held_out(
+                name, sampled, "elsewhere", samples=protocol.test_samples
+            )
         if self._study.other is not None:
             measured[f"{self._study.other.name} T=1"] = self.other(name, sampled)
         return measured

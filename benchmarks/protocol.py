@@ -35,7 +35,9 @@ class Protocol:
     validate_every_turns: int
     """Learning turns between two points of a learning curve."""
     drills: int
-    """Out-of-domain tasks of each family."""
+    """Out-of-domain drills of each family."""
+    elsewhere_tasks: int = 36
+    """Tasks of other kinds of the domain, where it has such."""
     max_lines: int = 5
     """Longest function body of a task, in lines; what the base model can be expected to repair."""
     profile_share: float = 0.5
@@ -149,7 +151,9 @@ def protocol_for(preset: PresetName, domain: str) -> Protocol:
             # A step of E2E and one at pivots take about as many turns.
             e2e_groups=4,
             test_tasks=64,
+            elsewhere_tasks=144,
             validation_tasks=48,
+            counts_silent=True,
             # So that two seeds can run side by side on two cores.
             threads=1,
         )

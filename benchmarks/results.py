@@ -8,6 +8,9 @@ import numpy as np
 
 from pivot_agents.evaluation import EvaluationResult
 
+FLOOR = 0.2
+"""Success of the base below which a family out of domain says nothing of what is forgotten."""
+
 
 @dataclass(frozen=True, slots=True)
 class CurvePoint:
@@ -166,6 +169,19 @@ class Results:
 def is_out_of_domain(measurement: str) -> bool:
     """Tell whether a measurement is of tasks that are nobody's domain."""
     return not measurement.startswith(("test ", "unseen "))
+
+
+def can_be_forgotten(base: Sequence[Mapping[str, EvaluationResult]]) -> tuple[str, ...]:
+    """Return the measurements out of domain of which the base solves at least ``FLOOR``.
+
+    Args:
+        base: What was measured of the base model, for each seed it was run with.
+    """
+    return tuple(
+        name
+        for name in base[0]
+        if is_out_of_domain(name) and pooled([each[name] for each in base]).success_rate >= FLOOR
+    )
 
 
 def pooled(results: Sequence[EvaluationResult]) -> EvaluationResult:

@@ -10,9 +10,9 @@ from benchmarks.results import (
     ArmRecord,
     Results,
     Row,
+    can_be_forgotten,
     difference,
     estimate,
-    is_out_of_domain,
     mean_costs,
     mean_difference,
 )
@@ -88,7 +88,7 @@ def _row(
     families = [
         (results, [each[measurement] for each in base])
         for measurement, results in measured.items()
-        if is_out_of_domain(measurement)
+        if measurement in can_be_forgotten(base)
     ]
     return Row(
         name=name,

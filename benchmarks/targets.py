@@ -18,6 +18,7 @@ from benchmarks.results import (
     FinalReach,
     Row,
     Target,
+    can_be_forgotten,
     difference,
     is_out_of_domain,
     mean_difference,
@@ -27,9 +28,7 @@ MIN_RATIOS: Mapping[str, float] = {"turns": 4.0, "wall_s": 5.5}
 """E2E's cost over the arm's, to reach E2E's final success, profiling counted."""
 MAX_DRIFT = 0.005
 """Largest mean change out of domain, in either direction, as a share of the tasks."""
-
-FLOOR = 0.2
-"""Success of the base below which a family out of domain says little of what is forgotten."""
+_TOO_HARD = "nothing was measured out of domain of which the base solves enough to forget some"
 
 NAMES = {
     "turns": f"at least {MIN_RATIOS['turns']:g} times fewer turns",
@@ -239,7 +238,7 @@ def _drift(numbers: RunNumbers, arm: str) -> Target:
     """Judge the arm's mean change out of domain."""
     change = None if numbers.missing(arm) else numbers.rows[arm].out_of_domain
     if change is None:
-        return _unmeasured("drift", numbers.missing(arm) or "nothing was measured out of domain")
+        return _unmeasured("drift", numbers.missing(arm) or _TOO_HARD)
     is_met = abs(change.mean) <= MAX_DRIFT
     is_sure = (
         change.low >= -MAX_DRIFT and change.high <= MAX_DRIFT
@@ -256,13 +255,13 @@ def _floor(numbers: RunNumbers) -> str:
     low = [
         f"{100 * one.mean:.1f} % of {name.removesuffix(' T=1')}"
         for name, one in scores.items()
-        if is_out_of_domain(name) and one.mean < FLOOR
+        if is_out_of_domain(name) and name not in can_be_forgotten(numbers.scores["base"])
     ]
     if not low:
         return ""
     *first, last = low
     listed = f"{', '.join(first)} and {last}" if first else last
-    return f" (the base solves only {listed}, where little can be lost)"
+    return f" (without those of which the base solves too little to forget it, {listed})"
 
 
 def _kept(numbers: RunNumbers, arm: str) -> Target:
@@ -271,13 +270,12 @@ def _kept(numbers: RunNumbers, arm: str) -> Target:
         return _unmeasured("kept", why)
     theirs = numbers.rows["E2E"].out_of_domain
     if theirs is None:
-        return _unmeasured("kept", "nothing was measured out of domain")
+        return _unmeasured("kept", _TOO_HARD)
     ours, baseline = numbers.scores[arm], numbers.scores["E2E"]
     gap = mean_difference(
         [
             ([one[name] for one in ours], [one[name] for one in baseline])
-            for name in ours[0]
-            if is_out_of_domain(name)
+            for name in can_be_forgotten(numbers.scores["base"])
         ]
     )
     sentence = f"E2E changed by {points(theirs)}; {arm} less E2E is {points(gap)}"

@@ -65,12 +65,24 @@ def test_targets_that_are_met_are_said_to_be_met_with_their_figures():
     assert "Missed" not in results.verdict
 
 
-def test_families_of_which_the_base_can_lose_little_are_named():
+def test_families_of_which_the_base_can_lose_little_are_named_and_do_not_count():
     results = report([SFT, E2E, PIVOT])
-    assert "can be lost" not in results.verdict
-    scores = {"base": [measured(2, lookup=1)], "pivot": [measured(4, lookup=1)]}
+    assert "too little" not in results.verdict
+    scores = {"base": [measured(2, lookup=1)], "pivot": [measured(4, lookup=0, reverse=7)]}
     results = summarise(scores, [PIVOT], FACTS, headline="pivot")
-    assert "(the base solves only 12.5 % of lookup, where little can be lost)" in results.verdict
+    assert results.rows[1].out_of_domain.mean == 0.125
+    assert "too little to forget it, 12.5 % of lookup)" in results.verdict
+
+
+def test_where_the_base_can_forget_nothing_nothing_is_said_of_forgetting():
+    scores = {
+        "base": [measured(2, lookup=1, reverse=0)],
+        "pivot": [measured(4, lookup=1, reverse=0)],
+    }
+    results = summarise(scores, [PIVOT], FACTS, headline="pivot")
+    assert results.rows[1].out_of_domain is None
+    assert results.targets[0].targets[3].verdict == "not measured"
+    assert "of which the base solves enough to forget some" in results.verdict
 
 
 def test_missed_targets_come_first_and_say_what_profiling_has_to_do_with_it():
