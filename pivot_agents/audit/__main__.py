@@ -5,7 +5,7 @@ import json
 import random
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,11 +17,12 @@ from rich.table import Table
 
 import pivot_envs  # noqa: F401  registers the environments
 from pivot_agents.audit.actions import Action, scripted_actions
-from pivot_agents.audit.labels import LabelledAction, State, label_actions
+from pivot_agents.audit.labels import PROGRESS, LabelledAction, State, label_actions
 from pivot_agents.audit.repair import Repair
 from pivot_agents.audit.scores import VerifierScore, by_kind, score
 from pivot_agents.expert import CodingExpert
 from pivot_agents.llm import LLMPolicy
+from pivot_agents.needed import needed_candidates
 from pivot_agents.policy import Policy
 from pivot_agents.pool import EnvPool, Start
 from pivot_agents.profiling import extract_candidates
@@ -38,6 +39,7 @@ AUDITED: dict[str, Verifier] = {
     "similarity 0.3": Similarity(SEARCH_THRESHOLD),
     "similarity 0.0": Similarity(SWE_THRESHOLD, as_published=True),
 }
+JUDGES = (*AUDITED, PROGRESS)
 
 
 @dataclass(frozen=True)
@@ -128,8 +130,11 @@ def _states(
     with EnvPool(make_env, given.pool_size) as pool:
         expert = CodingExpert(tasks.__getitem__, seed=given.seed)
         demonstrations = rollout(pool, expert, starts, purpose="demonstrate", record_snapshots=True)
+        needed = needed_candidates(demonstrations, pool)
+    rests = {candidate.pivot_id: candidate.rest for candidate in needed}
     states = []
-    for pivot in extract_candidates(demonstrations):
+    for candidate in extract_candidates(demonstrations):
+        pivot = replace(candidate, rest=rests.get(candidate.pivot_id, ()))
         repair = repairs[pivot.snapshot.task_id]
         actions = tuple(scripted_actions(pivot, repair, given.seed))
         states.append(State(pivot, repair, actions))
@@ -162,7 +167,7 @@ def _print(title: str, actions: Sequence[LabelledAction], console: Console) -> N
     table = Table(title=f"{title}: {good} good, {len(actions) - good} bad")
     for column in ("verifier", "paid though bad", "not paid though good", "undecided"):
         table.add_column(column, justify="left" if column == "verifier" else "right")
-    for name in AUDITED:
+    for name in JUDGES:
         one = score(actions, name)
         undecided = one.undecided_good + one.undecided_bad
         table.add_row(
@@ -183,14 +188,14 @@ def _results(actions: Sequence[LabelledAction]) -> dict[str, Any]:
         "actions": len(actions),
         "good": sum(one.is_good for one in actions),
         "harmless": sum(one.is_harmless for one in actions),
-        "verifiers": {name: _numbers(score(actions, name)) for name in AUDITED},
+        "verifiers": {name: _numbers(score(actions, name)) for name in JUDGES},
         "kinds": {
             kind: {
                 "actions": len(group),
                 "good": sum(one.is_good for one in group),
                 "paid": {
                     name: score(group, name).paid_good + score(group, name).paid_bad
-                    for name in AUDITED
+                    for name in JUDGES
                 },
             }
             for kind, group in by_kind(actions).items()

@@ -14,10 +14,12 @@ from pivot_agents.rollout import rollout
 from pivot_envs.core import PivotEnv
 from pivot_envs.tools import ToolCall
 from pivot_envs.trajectory import Trajectory
-from wrappers import Pivot, PivotResetWrapper, Verifier
+from wrappers import Pivot, PivotResetWrapper, ProgressReward, Verifier
 from wrappers.pivot_reward import make_attempt
 
 SUBMIT = ToolCall("submit", {}).as_text()
+PROGRESS = "progress"
+"""The name of ``ProgressReward`` beside the verifiers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +42,7 @@ class LabelledAction:
     is_harmless: bool
     """Whether the task can be solved at all after it."""
     verdicts: Mapping[str, float | None]
+    """By name of the verifier; ``None`` is undecided."""
 
 
 def label_actions(
@@ -58,9 +61,9 @@ def label_actions(
     cannot repair.
 
     Args:
-        states: With distinct pivot ids.
+        states: With distinct pivot ids. Where ``Pivot.rest`` is known, progress is judged, too.
         make_env: Makes one environment over their tasks.
-        verifiers: What judges, by name.
+        verifiers: What judges, by name; ``PROGRESS`` is none of them.
         pool_size: Environments side by side.
         on_turn: Called with the number of turns after each round, for a progress bar.
 
@@ -75,12 +78,21 @@ def label_actions(
     def make() -> gym.Env[str, str]:
         return _Observer(PivotResetWrapper(make_env(), pivots), verifiers, seen)
 
+    def make_progress() -> gym.Env[str, str]:
+        return ProgressReward(PivotResetWrapper(make_env(), pivots))
+
+    tries = [(state, action) for state in states for action in state.actions]
     with EnvPool(make, pool_size) as pool:
-        tries = [(state, action) for state in states for action in state.actions]
         _run(pool, tries, [], on_turn)
         done = [(state, action) for state, action in tries if _key(state, action) in seen]
         ways = _ways(pool, done, seen, on_turn)
-    labelled = [_label(state, action, seen, ways) for state, action in done]
+    with EnvPool(make_progress, pool_size) as pool:
+        judged = _run(pool, done, [], on_turn)
+    labelled = [
+        _label(state, action, seen, ways, _progress(episode))
+        for (state, action), episode in zip(done, judged, strict=True)
+        if episode.infra_error is None
+    ]
     followed = {
         one.state.pivot.pivot_id
         for one in labelled
@@ -206,11 +218,16 @@ def _run(
     return [episodes[_key(*one)] for one in tries]
 
 
+def _progress(episode: Trajectory) -> float | None:
+    return episode.return_ if episode.is_scored else None
+
+
 def _label(
     state: State,
     action: Action,
     seen: Mapping[_Key, _Seen],
     ways: Mapping[tuple[str, str], int],
+    progress: float | None,
 ) -> LabelledAction:
     one, task = seen[_key(state, action)], state.pivot.snapshot.task_id
     known = [message.content for message in state.pivot.snapshot.messages]
@@ -219,7 +236,8 @@ def _label(
     if one.terminated:
         after = 0 if one.is_success else None
     sooner = after is not None and before is not None and after < before
-    return LabelledAction(state, action, sooner, after is not None, one.verdicts)
+    verdicts = {**one.verdicts, PROGRESS: progress}
+    return LabelledAction(state, action, sooner, after is not None, verdicts)
 
 
 def _turns(way: int | None, texts: Sequence[str], repair: Repair) -> int | None:

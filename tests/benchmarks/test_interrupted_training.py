@@ -8,6 +8,7 @@ import pytest
 
 PROGRAM = Path(__file__).parent / "programs" / "parity_training.py"
 ROOT = Path(__file__).parents[2]
+TWO = ("-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2")
 
 
 def run(*command, timeout_s=600):
@@ -54,9 +55,29 @@ def test_training_that_is_killed_at_random_moments_gives_the_same_curve(uninterr
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_two_processes_give_the_curve_of_one(uninterrupted, tmp_path):
-    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
-    run(*launcher, PROGRAM, tmp_path, "once")
+    run(*TWO, PROGRAM, tmp_path, "once")
     for ours, theirs in zip(curve(tmp_path), uninterrupted, strict=True):
         assert ours == pytest.approx(theirs, rel=1e-3, abs=1e-5)
     first, second = (tmp_path / str(rank) / "metrics.jsonl" for rank in (0, 1))
     assert len(second.read_text().splitlines()) == len(first.read_text().splitlines())
+
+
+def choices(folder, rank):
+    return json.loads((folder / str(rank) / "choices.json").read_text())
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_two_processes_choose_the_same_states_by_likelihood_and_those_that_one_would(tmp_path):
+    alone, together = tmp_path / "alone", tmp_path / "together"
+    run(PROGRAM, alone, "pivots")
+    run(*TWO, PROGRAM, together, "pivots")
+    for ours, theirs in zip(curve(together), curve(alone), strict=True):
+        assert ours == pytest.approx(theirs, rel=1e-3, abs=1e-5)
+    one, first, second = choices(alone, 0), choices(together, 0), choices(together, 1)
+    assert first == second
+    assert first["started"] == one["started"] > 0
+    evidence = [each["profiler"]["records"] for each in (first, one)]
+    assert evidence[0] == evidence[1]
+    likelihoods = [each["profiler"]["likelihoods"] for each in (first, one)]
+    assert likelihoods[0] == pytest.approx(likelihoods[1], rel=1e-3)

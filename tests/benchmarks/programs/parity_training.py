@@ -1,10 +1,13 @@
 """Trains a tiny random model to say texts of odd length: once, or killed again and again.
 
-``parity_training.py FOLDER once`` or ``parity_training.py FOLDER killed SEED KILLS``; metrics and
-checkpoints are in FOLDER. Under torchrun each process has a folder of its own in it.
+``parity_training.py FOLDER once``, ``parity_training.py FOLDER pivots`` or ``parity_training.py
+FOLDER killed SEED KILLS``; metrics and checkpoints are in FOLDER. Under torchrun each process has a
+folder of its own in it. ``pivots`` trains from states that a curriculum chooses by likelihoods, and
+from those that were reached.
 """
 
 import functools
+import json
 import os
 import random
 import signal
@@ -18,15 +21,26 @@ import torch
 
 import pivot_envs  # noqa: F401  registers the environments
 from benchmarks.training_log import TrainingLog
+from pivot_agents.lazy import LazyConfig, LazyProfiler
+from pivot_agents.likelihood import demonstration_likelihoods
 from pivot_agents.llm import LLMPolicy
-from pivot_agents.pool import EnvPool
+from pivot_agents.needed import needed_candidates
+from pivot_agents.policy import ScriptedPolicy
+from pivot_agents.pool import EnvPool, Start
+from pivot_agents.processes import Processes
+from pivot_agents.reached import ReachedStates
+from pivot_agents.rollout import rollout
 from pivot_agents.tiny import tiny_model, train_tokenizer
 from pivot_agents.trainers.policy_gradient import PolicyGradientConfig, PolicyGradientTrainer
+from pivot_envs.drill import DrillTask
+from pivot_envs.tools import ToolCall
+from wrappers import PivotResetWrapper, ProgressReward
 
 STEPS = 10
 CONFIG = PolicyGradientConfig(
     max_steps=STEPS, groups_per_step=4, group_size=4, updates_per_step=2, learning_rate=3e-3
 )
+RULE = LazyConfig(group_size=4, likelihood_steps=3, rest_steps=1)
 
 
 class OddLength(gym.Wrapper):
@@ -37,8 +51,30 @@ class OddLength(gym.Wrapper):
         return observation, float(len(action) % 2), terminated, truncated, info
 
 
+def make_drill():
+    return gym.make("pivot/Drill-v0", max_turns=2, disable_env_checker=True)
+
+
 def make_env():
-    return OddLength(gym.make("pivot/Drill-v0", max_turns=2, disable_env_checker=True))
+    return OddLength(make_drill())
+
+
+@functools.cache
+def pivots():
+    """States at the beginning of twelve drills, before the answer."""
+
+    def expert(context):
+        text = DrillTask.from_id(context.task_id).solution
+        return ToolCall("answer", {"text": text}).as_text()
+
+    with EnvPool(make_drill, 4) as pool:
+        starts = [Start(seed) for seed in range(12)]
+        shown = rollout(pool, ScriptedPolicy(expert), starts, record_snapshots=True)
+        return needed_candidates(shown, pool)
+
+
+def make_pivot_env():
+    return OddLength(ProgressReward(PivotResetWrapper(make_drill(), pivots()), keeps_reached=True))
 
 
 @functools.cache
@@ -49,11 +85,27 @@ def base():
 
 def train(folder):
     with EnvPool(make_env, 4) as pool:
-        trainer = PolicyGradientTrainer(base().with_adapter(), pool, CONFIG)
-        folder = folder / str(trainer.processes.rank)
-        log = TrainingLog(folder, trainer, base_success=0.0, validate=lambda: 0.0)
-        for metrics in trainer.train():
-            log.keep(asdict(metrics))
+        run(PolicyGradientTrainer(base().with_adapter(), pool, CONFIG), folder)
+
+
+def train_from_pivots(folder):
+    policy = base().with_adapter()
+    processes = Processes.current(policy.model.device)
+    likelihoods = functools.partial(
+        demonstration_likelihoods, policy, pivots(), processes=processes
+    )
+    curriculum = ReachedStates(LazyProfiler(pivots(), RULE, likelihoods), pivots())
+    with EnvPool(make_pivot_env, 4) as pool:
+        run(PolicyGradientTrainer(policy, pool, CONFIG, curriculum=curriculum), folder)
+    choices = {"started": curriculum.started, **curriculum.state()}
+    (folder / str(processes.rank) / "choices.json").write_text(json.dumps(choices))
+
+
+def run(trainer, folder):
+    folder = folder / str(trainer.processes.rank)
+    log = TrainingLog(folder, trainer, base_success=0.0, validate=lambda: 0.0)
+    for metrics in trainer.train():
+        log.keep(asdict(metrics))
 
 
 def train_and_be_killed(folder, seed, kills):
@@ -92,5 +144,7 @@ if __name__ == "__main__":
     torch.set_num_threads(1)
     if sys.argv[2] == "once":
         train(Path(sys.argv[1]))
+    elif sys.argv[2] == "pivots":
+        train_from_pivots(Path(sys.argv[1]))
     else:
         train_and_be_killed(Path(sys.argv[1]), int(sys.argv[3]), int(sys.argv[4]))

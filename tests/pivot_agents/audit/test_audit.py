@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from pivot_agents.audit.__main__ import AUDITED, main
+from pivot_agents.audit.__main__ import JUDGES, main
 from pivot_agents.audit.actions import Action, scripted_actions
 from pivot_agents.audit.labels import LabelledAction, State
 from pivot_agents.audit.repair import Repair
@@ -85,8 +85,8 @@ def test_an_audit_of_one_task_runs_to_its_table(tmp_path, capsys) -> None:
     printed = capsys.readouterr().out
     results = json.loads(out.read_text())
     scripted = results["sets"]["scripted"]
-    assert set(scripted["verifiers"]) == set(AUDITED)
-    assert all(name in printed for name in AUDITED)
+    assert set(scripted["verifiers"]) == set(JUDGES)
+    assert all(name in printed for name in JUDGES)
     assert 0 < scripted["good"] < scripted["actions"]
     kinds = scripted["kinds"]
     for kind, group in kinds.items():
@@ -98,6 +98,11 @@ def test_an_audit_of_one_task_runs_to_its_table(tmp_path, capsys) -> None:
     assert kinds["other edit at edit"]["good"] < kinds["other edit at edit"]["actions"]
     # Strict pays the demonstrated call only, and that is good in every state that counts.
     assert scripted["verifiers"]["strict"]["paid_bad"] == 0
+    # Progress is decided before needed actions, and to look is not needed.
+    progress = scripted["verifiers"]["progress"]
+    assert 0 < progress["undecided_good"] < progress["good"]
+    equivalent = kinds["equivalent edit at edit"]
+    assert equivalent["paid"]["progress"] == equivalent["actions"]
 
 
 def test_tasks_that_there_are_not_are_a_clear_error(tmp_path, capsys) -> None:
