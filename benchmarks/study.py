@@ -130,7 +130,9 @@ def configuration(
 ) -> dict[str, Any]:
     """Return everything that decides the results."""
     folder = Path(model)
-    weights = fingerprint(folder.glob("*.*")) if folder.is_dir() else "from the hub"
+    # The card decides nothing.
+    files = [file for file in folder.glob("*.*") if file.suffix != ".md"]
+    weights = fingerprint(files) if folder.is_dir() else "from the hub"
     return {
         "protocol": asdict(protocol),
         "model": {"name": model, "files_sha256": weights},

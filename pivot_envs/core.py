@@ -33,8 +33,8 @@ class PivotEnv(gym.Env[str, str], ABC):
     ``info`` always has ``task_id``, ``elapsed_turns``, ``is_success``, ``action_error`` and
     ``infra_error`` (the last two ``None`` or a text).
 
-    A subclass sets ``tools`` and implements ``_begin``, ``_act``, ``_save``, ``_load`` and
-    ``_state_digest``; ``pivot_envs.testing.check_pivot_env`` tests it.
+    A subclass sets ``tools`` and implements ``_begin``, ``_act``, ``_save``, ``_load``,
+    ``_state_digest`` and ``_task_hash``; ``pivot_envs.testing.check_pivot_env`` tests it.
     """
 
     metadata: dict[str, Any] = {"render_modes": ["ansi"], "render_fps": 2}  # noqa: RUF012

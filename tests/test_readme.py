@@ -16,7 +16,8 @@ from pivot_envs.sandbox.docker import DEFAULT_IMAGE
 from pivot_envs.sandbox.engine import connect
 from pivot_envs.sandbox.image import build_image
 
-README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```python\n(.*?)^```$", README, flags=re.DOTALL | re.MULTILINE)
 DOCTESTS = [block for block in BLOCKS if block.startswith(">>>")]
 PROGRAMS = [block for block in BLOCKS if not block.startswith(">>>")]
@@ -103,11 +104,33 @@ def test_what_the_training_program_imports_exists():
             assert [name.name for name in node.names if not hasattr(module, name.name)] == []
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+@pytest.mark.usefixtures("_coding_env_or_skip")
+def test_the_training_program_runs_with_smaller_numbers(monkeypatch, tmp_path, capsys):
+    program = PROGRAMS[2]
+    smaller = {
+        "range(32)": "range(6)",
+        "samples_per_state=8": "samples_per_state=4",
+        "turn_budget=2000": "turn_budget=96",
+        "benchmarks/models/base": str(ROOT / "benchmarks/models/base"),
+    }
+    for written, run in smaller.items():
+        assert written in program
+        program = program.replace(written, run)
+    monkeypatch.chdir(tmp_path)
+    names = {}
+    exec(program, names)
+    assert names["counter"]["profile"].turns > 0
+    assert names["counter"].learning.turns >= 96
+    assert "StepMetrics(step=1" in capsys.readouterr().out
+    assert (tmp_path / "adapter" / "adapter_model.safetensors").exists()
+
+
 def test_every_linked_file_exists():
     links = re.findall(r"\]\((?!https?:|#)([^)]+)\)", README)
     assert links
-    root = Path(__file__).parents[1]
-    assert [link for link in links if not (root / link).exists()] == []
+    assert [link for link in links if not (ROOT / link).exists()] == []
 
 
 def test_the_place_of_the_results_is_marked():

@@ -60,8 +60,8 @@ class Arguments:
     """JSON file for the results."""
     pool_size: int = 8
     """Sandboxes side by side."""
-    max_output_chars: int = 1200
-    """Longest observation; what the model was trained with."""
+    max_output_chars: int = 600
+    """Longest observation; what the shipped model was trained with."""
     seed: int = 0
     """Seed of the tasks and of the forms of actions."""
 
