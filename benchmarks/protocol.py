@@ -153,7 +153,6 @@ def protocol_for(preset: PresetName, domain: str) -> Protocol:
             test_tasks=64,
             elsewhere_tasks=144,
             validation_tasks=48,
-            counts_silent=True,
             # So that two seeds can run side by side on two cores.
             threads=1,
         )
