@@ -50,6 +50,15 @@ class PivotSearch:
     cpu_s: float = 0.0
     """Processor seconds of this process, all its threads together."""
 
+    def billed_with(self, later: "PivotSearch") -> "PivotSearch":
+        """Return what a later search found, at the cost of both."""
+        return replace(
+            later,
+            cost=self.cost + later.cost,
+            wall_s=self.wall_s + later.wall_s,
+            cpu_s=self.cpu_s + later.cpu_s,
+        )
+
 
 NOTHING = PivotSearch()
 """What an arm without pivots spends on finding them."""
@@ -66,17 +75,16 @@ def find_pivots(
 
     What was found is kept, and read again afterwards; arms with the same reward share a profile.
     """
-    candidates, cost, wall_s = extract_candidates(demonstrations), Tally(), 0.0
     if options.reward == "progress":
-        candidates, cost, wall_s = _needed(study, demonstrations)
+        begun = _needed(study, demonstrations)
+    else:
+        begun = PivotSearch(tuple(extract_candidates(demonstrations)))
     if options.profiler == "eager":
-        found = _profiled(study, candidates, seed, options, memory)
-        return replace(found, cost=found.cost + cost, wall_s=found.wall_s + wall_s)
-    found = PivotSearch(tuple(candidates), cost=cost, wall_s=wall_s)
+        return begun.billed_with(_profiled(study, begun.pivots, seed, options, memory))
     if options.states != "demonstrations and own failures":
-        return found
-    own = _own_states(study, seed)
-    return replace(own, pivots=(*candidates, *own.pivots))
+        return begun
+    own = begun.billed_with(_own_states(study, seed))
+    return replace(own, pivots=(*begun.pivots, *own.pivots))
 
 
 def at_pivots(pivots: Sequence[Pivot], options: ArmOptions, memory: StepMemory) -> WrapEnv:
@@ -160,22 +168,22 @@ def _profile(
     return replace(whole, pivots=tuple(profiled))
 
 
-def _needed(study: Study, demonstrations: Sequence[Trajectory]) -> tuple[list[Pivot], Tally, float]:
+def _needed(study: Study, demonstrations: Sequence[Trajectory]) -> PivotSearch:
     """Return the states before needed actions, and what it cost to find them; no turn is spent."""
     path = study.run.path / "needed.jsonl"
 
     def make() -> dict[str, Any]:
-        began, memory = time.perf_counter(), StepMemory()
+        clock, memory = _Clock(), StepMemory()
         episodes = sum(len(one.transitions) for one in demonstrations)
         with (
             study.pool(wrap=lambda env: RememberedSteps(env, memory)) as pool,
             study.bar("needed actions", episodes, "episodes") as advance,
         ):
             write_pivots(path, needed_candidates(demonstrations, pool, on_episode=advance))
-        return {"wall_s": time.perf_counter() - began}
+        return clock.read()
 
-    wall_s = float(study.run.stage("needed.json", make)["wall_s"])
-    return list(read_pivots(path)), Tally(env_s=wall_s), wall_s
+    spent = study.run.stage("needed.json", make)
+    return PivotSearch(tuple(read_pivots(path)), cost=Tally(env_s=spent["wall_s"]), **spent)
 
 
 def _own_states(study: Study, seed: int) -> PivotSearch:

@@ -10,7 +10,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from benchmarks.arm_options import ARMS
-from benchmarks.efficiency import Axis, curve_of, mean_curve
+from benchmarks.efficiency import Axis, course_of, mean_course
 from benchmarks.results import ArmRecord, Estimate, Results, Row
 
 COLOURS = {"SFT": "#e0a030", "E2E": "#d1495b", "pivot": "#1f6f8b", "base": "#56606b"}
@@ -67,13 +67,14 @@ def _colour(name: str) -> str:
 def _draw_arm(
     place: Axes, arm: str, records: Sequence[ArmRecord], axis: Axis, shows_seeds: bool
 ) -> None:
-    curves = [curve_of(record, axis) for record in records]
-    if not curves:
+    courses = [course_of(record) for record in records]
+    if not courses:
         return
-    if shows_seeds and len(curves) > 1:
-        for costs, successes in curves:
-            place.plot(costs, successes, color=_colour(arm), alpha=0.35, linewidth=1)
-    costs, successes = mean_curve(curves, is_held=True)
+    if shows_seeds and len(courses) > 1:
+        for one in courses:
+            place.plot(one.spent(axis), one.success, color=_colour(arm), alpha=0.35, linewidth=1)
+    mean = mean_course(courses)
+    costs, successes = mean.spent(axis), mean.success
     end = max(record.profile_wall_s for record in records)
     if axis == "turns":
         end = max(record.profile.get("turns", 0) for record in records)

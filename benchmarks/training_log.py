@@ -51,7 +51,7 @@ class TrainingLog:
         self._curve.rewind(trainer.step)
         if not self._curve.read():
             self._add_point(0, 0, 0.0, base_success)
-            if spent_turns:
+            if spent_turns or spent_s:
                 self._add_point(0, spent_turns, spent_s, base_success)
 
     @property

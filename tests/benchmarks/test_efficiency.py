@@ -2,11 +2,11 @@ import numpy as np
 import pytest
 
 from benchmarks.efficiency import (
-    cost_to_reach,
-    curve_of,
+    Course,
+    course_of,
     final_reach,
     final_reaches,
-    mean_curve,
+    mean_course,
     reach,
     reaches,
 )
@@ -33,14 +33,27 @@ PIVOT = record(
 )
 
 
+def course(turns, wall_s, success):
+    return Course(*(np.array(each, dtype=np.float64) for each in (turns, wall_s, success)))
+
+
 def test_the_cost_is_read_off_between_two_points():
-    costs, successes = np.array([0.0, 100.0, 200.0]), np.array([0.2, 0.2, 0.6])
-    assert cost_to_reach(costs, successes, 0.3) == pytest.approx(125.0)
-    assert cost_to_reach(costs, successes, 0.6) == pytest.approx(200.0)
+    one = course([0, 100, 200], [5, 10, 50], [0.2, 0.2, 0.6])
+    assert one.cost_to_reach(0.3, "turns") == pytest.approx(125.0)
+    assert one.cost_to_reach(0.3, "wall_s") == pytest.approx(20.0)
+    assert one.cost_to_reach(0.6, "turns") == pytest.approx(200.0)
 
 
 def test_a_level_that_is_never_reached_has_no_cost():
-    assert cost_to_reach(np.array([0.0, 9.0]), np.array([0.1, 0.2]), 0.3) is None
+    assert course([0, 9], [0, 9], [0.1, 0.2]).cost_to_reach(0.3, "turns") is None
+
+
+def test_seconds_that_were_spent_before_the_first_turn_are_on_the_bill():
+    slow = record("lazy-progress", [(0, 0, 0.2), (0, 40, 0.2), (100, 60, 0.6)])
+    found = course_of(slow)
+    assert found.turns.tolist() == [0, 100]
+    assert found.wall_s.tolist() == [40, 60]
+    assert found.cost_to_reach(0.4, "wall_s") == pytest.approx(50)
 
 
 def test_arms_are_compared_at_the_best_success_that_both_reach():
@@ -60,9 +73,10 @@ def test_leaving_profiling_out_moves_the_pivot_curve_to_zero():
     found = reach([E2E, PIVOT], "turns", counts_profiling=False)
     assert found.pivot == pytest.approx(100)
     assert found.ratio == pytest.approx(6.0)
-    costs, successes = curve_of(PIVOT, "turns", counts_profiling=False)
-    assert costs.tolist() == [0, 100, 200]
-    assert successes.tolist() == [0.2, 0.4, 0.35]
+    left = course_of(PIVOT, counts_profiling=False)
+    assert left.turns.tolist() == [0, 100, 200]
+    assert left.wall_s.tolist() == [0, 10, 20]
+    assert left.success.tolist() == [0.2, 0.4, 0.35]
 
 
 def test_an_arm_that_never_rises_above_its_start_is_not_compared():
@@ -71,20 +85,26 @@ def test_an_arm_that_never_rises_above_its_start_is_not_compared():
         assert (found.level, found.e2e, found.pivot, found.ratio) == (None, None, None, None)
 
 
-def test_the_mean_of_curves_ends_where_the_shortest_ends():
-    one = (np.array([0.0, 10.0]), np.array([0.0, 1.0]))
-    other = (np.array([0.0, 20.0]), np.array([0.0, 1.0]))
-    costs, successes = mean_curve([one, other])
-    assert costs.tolist() == [0, 10]
-    assert successes.tolist() == [0, 0.75]
+def test_a_mean_goes_on_to_where_the_longest_ends():
+    mean = mean_course([course([0, 10], [0, 5], [0, 1]), course([0, 20], [0, 30], [0, 1])])
+    assert mean.turns.tolist() == [0, 10, 20]
+    assert mean.wall_s.tolist() == [0, 10, 17.5]
+    assert mean.success.tolist() == [0, 0.75, 1]
 
 
-def test_a_held_mean_goes_on_to_where_the_longest_ends():
-    one = (np.array([0.0, 10.0]), np.array([0.0, 1.0]))
-    other = (np.array([0.0, 20.0]), np.array([0.0, 1.0]))
-    costs, successes = mean_curve([one, other], is_held=True)
-    assert costs.tolist() == [0, 10, 20]
-    assert successes.tolist() == [0, 0.75, 1]
+def test_what_e2e_took_is_the_mean_of_its_seeds_and_not_the_slowest():
+    walls = enumerate((100, 300))
+    seeds = [record("E2E", [(0, 0, 0.2), (800, each, 0.5)], seed=seed) for seed, each in walls]
+    lazy = [record("lazy-effect", [(0, 0, 0.2), (200, 10, 0.5)], seed=seed) for seed in (0, 1)]
+    found = final_reach([*seeds, *lazy], "lazy-effect", "wall_s", counts_profiling=True)
+    assert (found.e2e, found.spent) == pytest.approx((200, 10))
+
+
+def test_a_seed_that_stayed_at_the_base_does_not_end_the_others():
+    short = record("pivot", [(0, 0, 0.2), (100, 5, 0.2)], seed=1, profile_turns=100)
+    found = reach([E2E, PIVOT, short], "turns", counts_profiling=True)
+    assert found.level == pytest.approx(0.3)
+    assert found.pivot == pytest.approx(300)
 
 
 LAZY = record("lazy-effect", [(0, 0, 0.2), (200, 10, 0.5), (400, 30, 0.6)])

@@ -30,7 +30,7 @@ def trainer(pool, *, budget=16):
     return PolicyGradientTrainer(base.with_adapter(), pool, config, counter=counter)
 
 
-def log_of(folder, learner, validated, deadline=None):
+def log_of(folder, learner, validated, deadline=None, spent_turns=4):
     def validate():
         validated.append(learner.step)
         return 0.5
@@ -40,7 +40,7 @@ def log_of(folder, learner, validated, deadline=None):
         learner,
         base_success=0.25,
         validate=validate,
-        spent_turns=4,
+        spent_turns=spent_turns,
         spent_s=2.0,
         deadline=deadline,
     )
@@ -65,6 +65,11 @@ def test_a_curve_starts_at_the_base_and_counts_profiling(tmp_path, pool):
     assert validated == [1, 3]
     assert [point.success for point in log.curve] == [0.25, 0.25, 0.5, 0.5]
     assert log.curve[-1].wall_s == pytest.approx(2.0 + log.wall_s)
+
+
+def test_seconds_that_were_spent_without_a_turn_are_at_the_start_of_the_curve(tmp_path, pool):
+    log = log_of(tmp_path, trainer(pool), [], spent_turns=0)
+    assert [(point.turns, point.wall_s) for point in log.curve] == [(0, 0.0), (0, 2.0)]
 
 
 def test_training_that_stopped_goes_on_to_the_same_curve(tmp_path, pool):
