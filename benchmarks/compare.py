@@ -6,7 +6,7 @@ writes results.json, curves.png, bars.png and report.html. The protocol is in RE
 
 import shlex
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -32,7 +32,7 @@ from benchmarks.summary import summarise
 from benchmarks.tuning import read_tried, read_tuned
 from pivot_agents.llm import LLMPolicy
 from pivot_agents.pool import Backend
-from pivot_envs.errors import PivotError
+from pivot_envs.errors import PivotError, RecordError
 
 INTERRUPTED = 130
 """Exit status after Ctrl-C, as shells have it."""
@@ -128,7 +128,7 @@ def compare(
     base.model.requires_grad_(False)
     run = RunDirectory(out, deadline)
     config = configuration(protocol, model, domain, other, device)
-    config |= {"tuned": plan.tuned, "headline": plan.headline}
+    config |= {"headline": plan.headline}
     if run.claim(config):
         console.print(f"going on with the run in {out}")
     with progress_bars(console) as progress:
@@ -137,6 +137,7 @@ def compare(
             _carry_out(study, plan, jobs)
             return None
         scores, records = _measure(study, plan)
+    config |= {"tuned": {name: dict(plan.settings(name)) for name in plan.arms}}
     facts = _facts(study, config) | {"tried": dict(plan.tried or {})}
     results = summarise(scores, records, facts, headline=plan.headline)
     _write(run, results, scores)
@@ -160,7 +161,7 @@ def _measure(study: Study, plan: Plan) -> tuple[dict[str, list[Measurements]], l
         scores["base"] = [evaluator.everything("base", base, seed=0)]
         records = []
         for name in plan.arms:
-            its_study = _tuned_study(study, plan.settings(name))
+            its_study = _tuned_study(study, plan, name)
             arms_of = [Arm(name, seed, its_study, evaluator, demonstrations) for seed in seeds]
             runs = [_run_arm(arm) for arm in arms_of]
             records += [record for record, _ in runs]
@@ -173,12 +174,24 @@ def _carry_out(study: Study, plan: Plan, jobs: Sequence[tuple[str, int]]) -> Non
     demonstrations = collect_demonstrations(study)
     with Evaluator(study) as evaluator:
         for name, seed in jobs:
-            its_study = _tuned_study(study, plan.settings(name))
+            its_study = _tuned_study(study, plan, name)
             _run_arm(Arm(name, seed, its_study, evaluator, demonstrations))
             study.say(f"{name}, seed {seed}: done")
 
 
-def _tuned_study(study: Study, settings: Mapping[str, Any]) -> Study:
+def _tuned_study(study: Study, plan: Plan, arm: str) -> Study:
+    """Return the study with an arm's settings, to which the run directory then keeps.
+
+    Raises:
+        RecordError: The arm has run there with others.
+    """
+    settings: dict[str, Any] = dict(plan.settings(arm))
+    kept = study.run.stage(f"settings/{arm}.json", lambda: settings)
+    if kept != settings:
+        raise RecordError(
+            f"{study.run.path} holds {arm} with the settings {kept}, this command has {settings}; "
+            "give the same --tuned, or another --out"
+        )
     return replace(study, protocol=replace(study.protocol, **settings))
 
 

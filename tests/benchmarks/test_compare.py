@@ -80,7 +80,13 @@ def test_arms_can_be_added_to_a_run_and_every_arm_comes_to_its_end(tmp_path, mod
     out = tmp_path / "run"
     first = compare(MICRO, model=model, out=out, console=quiet(), plan=Plan(("SFT",)))
     assert first.reaches == ()
-    results = compare(MICRO, model=model, out=out, console=quiet(), plan=Plan(tuple(ARMS)))
+    other = Plan(("SFT",), tuned={"SFT": {"sft_learning_rate": 1e-3}})
+    with pytest.raises(RecordError, match="holds SFT with the settings"):
+        compare(MICRO, model=model, out=out, console=quiet(), plan=other)
+    tuned = {"pivot": {"kl_coef": 0.1}}
+    plan = Plan(tuple(ARMS), tuned=tuned)
+    results = compare(MICRO, model=model, out=out, console=quiet(), plan=plan)
+    assert results.facts["config"]["tuned"]["pivot"] == tuned["pivot"]
     records = {record.arm: record for record in results.arms}
     assert tuple(records) == tuple(ARMS)
     for name, options in ARMS.items():
