@@ -84,7 +84,8 @@ class ChatFormat:
         """
         before = [_TASK, {"role": "assistant", "content": _MARKER}]
         text = self._apply([*before, *map(self._as_openai, messages)], True, tools)
-        delta = text.rpartition(_MARKER)[2].partition(self._end)[2]
+        # The first marker: an observation may quote this file.
+        delta = text.partition(_MARKER)[2].partition(self._end)[2]
         ended = prefix_ids[-1] == self.end_id
         return (*prefix_ids, *(() if ended else (self.end_id,)), *self._encode(delta))
 

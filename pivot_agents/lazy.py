@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 
@@ -15,9 +15,10 @@ Status = Literal["unseen", "active", "solved", "hopeless"]
 
 Likelihoods = Callable[[], Sequence[float]]
 """Returns how likely the policy, as it is now, is to do what was demonstrated in each candidate."""
-
 _MOST = 1 - 1e-6
 """Nothing is certain: a Beta prior needs both outcomes."""
+_MUTE_AFTER = 2
+"""Groups without a reward after which a state is given up; one can be bad luck."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +74,8 @@ class _Record:
     update: int = 0
     last_step: int | None = None
     """The step in which the state was last chosen."""
+    unscored: int = 0
+    """How often in a row its group had no reward at all."""
     retired: bool = False
 
 
@@ -89,8 +92,6 @@ class LazyProfiler:
     instead, with the mean L + (1 - L) m: m is how often other actions were paid so far, in all
     states of the tool. A state in which the policy is sure to do what was demonstrated is then left
     alone without a single rollout, and so it is when training elsewhere has made it sure.
-
-    Eager profiling is ``profiling.profile``, as in arXiv:2603.21383.
     """
 
     def __init__(
@@ -144,7 +145,8 @@ class LazyProfiler:
         """Add the outcomes of the step's groups, and age everything if they moved the policy.
 
         Equal rewards between 0 and 1 say that the choice of the action does not matter: they count
-        as the end that is nearer, so that the state retires.
+        as the end that is nearer, so that the state retires. So does one whose groups had no reward
+        twice in a row, lost or undecided; it is taken again only where there is no other.
 
         Args:
             step: The step.
@@ -165,6 +167,7 @@ class LazyProfiler:
             total = sum(outcomes)
             if outcomes and min(outcomes) == max(outcomes):
                 total = len(outcomes) * round(outcomes[0])
+            record.unscored = 0 if outcomes else record.unscored + 1
             record.successes += total
             record.failures += len(outcomes) - total
             record.update = self._updates
@@ -173,7 +176,8 @@ class LazyProfiler:
         for pivot_id, posterior in self._posteriors().items():
             record = self._records[pivot_id]
             bound = self.config.return_above if record.retired else self.config.retire_below
-            record.retired = record.last_step is not None and not self._teaches(posterior, bound)
+            teaches = self._teaches(posterior, bound) and record.unscored < _MUTE_AFTER
+            record.retired = record.last_step is not None and not teaches
 
     def posterior(self, pivot_id: str) -> BetaPosterior:
         """Return what is known of a state now, its prior included."""
@@ -191,8 +195,7 @@ class LazyProfiler:
     def counts(self) -> dict[Status, int]:
         """Return how many states are in each status."""
         counter = Counter(self.status(pivot_id) for pivot_id in self._records)
-        every: tuple[Status, ...] = ("unseen", "active", "solved", "hopeless")
-        return {status: counter[status] for status in every}
+        return {status: counter[status] for status in get_args(Status)}
 
     def state(self) -> dict[str, Any]:
         """Return all evidence as JSON-able data."""
@@ -209,13 +212,13 @@ class LazyProfiler:
         Raises:
             ValueError: It knows a state that is not among the candidates.
         """
-        unknown = {*state["records"], *state["likelihoods"]} - set(self._records)
+        records = state["records"]
+        unknown = {*records, *state["likelihoods"]} - set(self._records)
         if unknown:
             raise ValueError(f"no candidate {min(unknown)!r} ({len(unknown)} unknown ids)")
         self._updates = state["updates"]
         self._likelihoods = dict(state["likelihoods"])
-        self._records = {pivot_id: _Record() for pivot_id in self._tools}
-        self._records.update({key: _Record(**each) for key, each in state["records"].items()})
+        self._records = {key: _Record(**records.get(key, {})) for key in self._tools}
 
     def settings(self) -> Mapping[str, Any]:
         """Return the settings and the number of candidates."""
@@ -235,7 +238,8 @@ class LazyProfiler:
             last = record.last_step
             rests = last is not None and step - last <= self.config.rest_steps
             information = posterior.expected_information(self.config.group_size)
-            keys[pivot_id] = (record.retired, rests, -information, int(luck[number]))
+            is_mute = record.unscored >= _MUTE_AFTER
+            keys[pivot_id] = (is_mute, record.retired, rests, -information, int(luck[number]))
             if not rests and self._teaches(posterior, self.config.retire_below):
                 awake.add(pivot_id)
         ranked = sorted(keys, key=keys.__getitem__)
@@ -249,9 +253,8 @@ class LazyProfiler:
         return list(dict.fromkeys([*first, *ranked]))
 
     def _checked(self, likelihoods: Sequence[float]) -> dict[str, float]:
-        count = len(self._tools)
-        if len(likelihoods) != count or not all(0.0 <= one <= 1.0 for one in likelihoods):
-            raise ValueError(f"expected {count} likelihoods in [0, 1], got {list(likelihoods)}")
+        if len(likelihoods) != len(self._tools) or not all(0 <= one <= 1 for one in likelihoods):
+            raise ValueError(f"expected {len(self._tools)} numbers in [0, 1], got {likelihoods!r}")
         return dict(zip(self._tools, likelihoods, strict=True))
 
     def _teaches(self, posterior: BetaPosterior, bound: float) -> bool:
@@ -265,8 +268,8 @@ class LazyProfiler:
 
     def _posteriors(self) -> dict[str, BetaPosterior]:
         evidence = {pivot_id: self._evidence(record) for pivot_id, record in self._records.items()}
-        config = self.config
-        weight = config.likelihood_strength if self._likelihoods else config.prior_strength
+        informed, usual = self.config.likelihood_strength, self.config.prior_strength
+        weight = informed if self._likelihoods else usual
         means = self._prior_means(evidence)
         return {
             pivot_id: BetaPosterior(

@@ -3,10 +3,15 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+from pivot_agents.env_host import Outcome
 from pivot_agents.pool import EnvPool, Start
 from pivot_agents.profiling import extract_candidates
+from pivot_envs.errors import InfraError
 from pivot_envs.trajectory import Trajectory
 from wrappers import Pivot
+
+_TRIES = 3
+"""How often an episode is executed before a failure of the machinery counts."""
 
 
 @dataclass(slots=True)
@@ -17,6 +22,14 @@ class _Trial:
     actions: list[str]
     is_success: bool = False
     is_over: bool = False
+    failure: str | None = None
+    """The machinery's."""
+
+    def note(self, outcome: Outcome) -> None:
+        """Keep how far the episode came."""
+        self.is_over = outcome.is_over
+        self.is_success = outcome.terminated and bool(outcome.info["is_success"])
+        self.failure = outcome.info["infra_error"]
 
 
 def needed_candidates(
@@ -34,6 +47,9 @@ def needed_candidates(
         trajectories: Demonstrations, recorded with snapshots; those that failed are left out.
         pool: Environments like the demonstrations' own, unwrapped but for ``RememberedSteps``.
         on_episode: Called with the number of episodes after each round, for a progress bar.
+
+    Raises:
+        InfraError: The machinery failed three times in the same episode.
 
     Returns:
         Candidates as ``extract_candidates`` returns them, with ``Pivot.rest``.
@@ -68,6 +84,10 @@ def find_needed(
         trajectories: What to look into.
         pool: Environments of the same tasks that pay the outcome.
         on_episode: Called with the number of episodes after each round.
+
+    Raises:
+        InfraError: The machinery failed three times in the same episode, of which nothing can be
+            said then.
     """
     kept = [list(range(len(one.transitions))) if one.is_success else [] for one in trajectories]
     longest = max((len(turns) for turns in kept), default=0)
@@ -96,11 +116,23 @@ def _trial(trajectory: Trajectory, turns: Sequence[int]) -> _Trial:
 
 
 def _execute(pool: EnvPool, trials: Sequence[_Trial]) -> None:
+    """Run the trials; what the machinery lost is tried again."""
+    left = list(trials)
+    for _ in range(_TRIES):
+        _execute_once(pool, left)
+        left = [one for one in left if one.failure is not None]
+    if left:
+        raise InfraError(
+            f"demonstrated actions could not be executed in {_TRIES} tries: {left[0].failure}"
+        )
+
+
+def _execute_once(pool: EnvPool, trials: Sequence[_Trial]) -> None:
     """Run the trials, as many side by side as there are slots."""
     for at in range(0, len(trials), pool.size):
         running = dict(enumerate(trials[at : at + pool.size]))
         for slot, outcome in pool.reset({slot: one.start for slot, one in running.items()}).items():
-            running[slot].is_over = outcome.is_over
+            running[slot].note(outcome)
         for turn in range(max(len(one.actions) for one in running.values())):
             actions = {
                 slot: one.actions[turn]
@@ -108,6 +140,4 @@ def _execute(pool: EnvPool, trials: Sequence[_Trial]) -> None:
                 if turn < len(one.actions) and not one.is_over
             }
             for slot, outcome in pool.step(actions).items():
-                one = running[slot]
-                one.is_over = outcome.is_over
-                one.is_success = outcome.terminated and bool(outcome.info["is_success"])
+                running[slot].note(outcome)

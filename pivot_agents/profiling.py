@@ -9,6 +9,7 @@ from pivot_agents.accounting import TurnCounter
 from pivot_agents.policy import Policy
 from pivot_agents.pool import EnvPool, Start
 from pivot_agents.rollout import rollout
+from pivot_envs.errors import InfraError
 from pivot_envs.snapshot import sha256
 from pivot_envs.trajectory import Trajectory, Transition
 from wrappers import Pivot, Profile
@@ -56,6 +57,9 @@ def profile(
     Returns:
         The candidates with their profiles, in order. A state whose every try was lost to the
         machinery, or left undecided by the verifier, is left out.
+
+    Raises:
+        InfraError: The machinery failed in every try.
     """
     starts = [
         Start(
@@ -68,6 +72,9 @@ def profile(
     episodes = rollout(
         pool, policy, starts, horizon=1, purpose="profile", counter=counter, on_turn=on_turn
     )
+    failures = [one.infra_error for one in episodes]
+    if failures and None not in failures:
+        raise InfraError(f"the machinery failed in all {len(failures)} tries: {failures[0]}")
     profiled = []
     for number, candidate in enumerate(candidates):
         tries = episodes[number * samples_per_state : (number + 1) * samples_per_state]

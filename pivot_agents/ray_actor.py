@@ -25,6 +25,7 @@ class RayHost:
 
         Raises:
             WorkerError: The actor ended at once.
+            Exception: Whatever ``make_env`` raises.
         """
         import ray
 
@@ -32,8 +33,13 @@ class RayHost:
             if not ray.is_initialized():
                 _start_ray()
         actor = ray.remote(max_restarts=0, scheduling_strategy="SPREAD")(_Held)
-        self._actor = actor.remote(make_env)
-        self._ask(self._actor.pid.remote())
+        self._actor = actor.remote()
+        try:
+            # In a call of its own: what fails in a constructor arrives without its cause.
+            self._ask(self._actor.make.remote(make_env))
+        except BaseException:
+            ray.kill(self._actor)
+            raise
 
     @property
     def pid(self) -> int:
@@ -90,7 +96,14 @@ def _start_ray() -> None:
 
 
 class _Held(LocalHost):
-    """What runs inside the actor."""
+    """What runs inside the actor; an environment is in it after ``make``."""
+
+    def __init__(self) -> None:
+        """Wait for ``make``."""
+
+    def make(self, make_env: MakeEnv) -> None:
+        """Make the environment."""
+        super().__init__(make_env)
 
     def pid(self) -> int:
         """Return the id of the actor's process."""

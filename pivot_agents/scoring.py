@@ -1,5 +1,6 @@
 """StepScores, what the episodes of a training step are worth and which of them are learned from."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -20,8 +21,10 @@ class StepScores:
     reward_sum: float
     scored: int
     """Episodes with a reward."""
+    compared_groups: int
+    """Groups with at least two rewards."""
     mixed_groups: int
-    """Groups whose rewards differ."""
+    """Those of them whose rewards differ."""
     infra_errors: int
     """Episodes that the machinery failed: neither in a baseline nor in the loss."""
     masked: int
@@ -74,6 +77,7 @@ def score(
         advantages=tuple(advantages[place] for place in trained),
         reward_sum=float(rewards.sum()),
         scored=len(scored),
+        compared_groups=sum(count > 1 for count in Counter(groups.tolist()).values()),
         mixed_groups=len(set(groups[mixed].tolist())),
         infra_errors=sum(one.infra_error is not None for one in episodes),
         masked=masked,

@@ -1,5 +1,6 @@
 """ProcessHost, which holds an environment in a process of its own."""
 
+import pickle
 import socket
 import subprocess
 import sys
@@ -77,7 +78,7 @@ class ProcessHost:
     def _ask(self, message: Any) -> Any:
         try:
             self._pipe.send(message)
-            answer, error = self._pipe.recv()
+            answer, error = pickle.loads(self._pipe.recv_bytes())
         except (EOFError, OSError) as cause:
             with suppress(subprocess.TimeoutExpired):
                 self._worker.wait(1.0)
@@ -108,18 +109,26 @@ def serve(pipe: Connection) -> None:
                 answer = getattr(host, name)(*arguments)
         except Exception as raised:
             error = raised
-        pipe.send(_portable(answer, error))
+        pipe.send_bytes(_portable(answer, error))
     if host is not None and name != "close":
         host.close()
 
 
-def _portable(answer: Any, error: Exception | None) -> tuple[Any, Exception | None]:
-    """Return what can be sent; an exception that cannot is described by another one."""
-    try:
-        cloudpickle.loads(cloudpickle.dumps(error))
-    except Exception:
-        error = RuntimeError(f"an environment raised {error!r}")
-    return answer, error
+def _portable(answer: Any, error: Exception | None) -> bytes:
+    """Return what can be sent; what cannot is described by an exception.
+
+    Classes of the caller's own script are unknown here by name, and sent whole.
+    """
+    for dump in (pickle.dumps, cloudpickle.dumps):
+        with suppress(Exception):
+            sent: bytes = dump((answer, error))
+            if error is not None:
+                pickle.loads(sent)  # some exceptions can be written and not read
+            return sent
+    what = (
+        f"answered what cannot be sent: {answer!r:.200}" if error is None else f"raised {error!r}"
+    )
+    return pickle.dumps((None, RuntimeError(f"an environment {what}")))
 
 
 if __name__ == "__main__":

@@ -68,6 +68,14 @@ class InfraError(PivotError, RuntimeError):
     """The project's own machinery failed. Training masks the episode and never scores it 0."""
 
 
+class ReplayError(SnapshotError, InfraError):
+    """A sound snapshot did not come back as it was.
+
+    An episode that was to begin there is masked, as after any failure of the machinery; who
+    restores by hand sees a ``SnapshotError``.
+    """
+
+
 class SandboxError(InfraError):
     """The sandbox died, hung, or broke its protocol."""
 

@@ -156,7 +156,7 @@ def _with_samples(
     more = []
     for number, state in enumerate(states):
         mine = episodes[number * given.samples : (number + 1) * given.samples]
-        texts = dict.fromkeys(one.transitions[0].action for one in mine)
+        texts = dict.fromkeys(one.transitions[0].action for one in mine if one.infra_error is None)
         new = tuple(Action("sampled", text) for text in texts)
         more.append(State(state.pivot, state.repair, (*state.actions, *new)))
     return more

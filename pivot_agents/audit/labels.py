@@ -85,7 +85,8 @@ def label_actions(
     with EnvPool(make, pool_size) as pool:
         _run(pool, tries, [], on_turn)
         done = [(state, action) for state, action in tries if _key(state, action) in seen]
-        ways = _ways(pool, done, seen, on_turn)
+        ways, lost = _ways(pool, done, seen, on_turn)
+    done = [one for one in done if not _places(*one, seen) & lost]
     with EnvPool(make_progress, pool_size) as pool:
         judged = _run(pool, done, [], on_turn)
     labelled = [
@@ -103,6 +104,8 @@ def label_actions(
 
 _Key = tuple[str, str]
 """A pivot id and an action text."""
+_Place = tuple[str, str]
+"""A task id and the digest of a state."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,25 +168,35 @@ def _ways(
     done: Sequence[tuple[State, Action]],
     seen: Mapping[_Key, _Seen],
     on_turn: Callable[[int], None] | None,
-) -> dict[tuple[str, str], int]:
+) -> tuple[dict[_Place, int], set[_Place]]:
     """Return how many turns solve each task from each of its states, the buggy line being known.
 
-    1: handing in, 2: repairing and handing in. States that cannot be solved so are left out.
+    1: handing in, 2: repairing and handing in. States that cannot be solved so are left out; those
+    of which the machinery did not let it be found out are returned beside it.
     """
-    there: dict[tuple[str, str], tuple[State, Action]] = {}
+    there: dict[_Place, tuple[State, Action]] = {}
     for state, action in done:
         one = seen[_key(state, action)]
         if not one.terminated:
             there.setdefault((state.pivot.snapshot.task_id, one.after), (state, action))
-    ways: dict[tuple[str, str], int] = {}
+    ways: dict[_Place, int] = {}
+    lost: set[_Place] = set()
     for turns in (1, 2):
         left = [place for place in there if place not in ways]
         plans = [there[place] for place in left]
         episodes = _run(pool, plans, ["repair", "submit"][-turns:], on_turn)
         for place, episode in zip(left, episodes, strict=True):
-            if episode.is_scored and episode.is_success:
+            if episode.infra_error is not None:
+                lost.add(place)
+            elif episode.is_scored and episode.is_success:
                 ways[place] = turns
-    return ways
+    return ways, lost
+
+
+def _places(state: State, action: Action, seen: Mapping[_Key, _Seen]) -> set[_Place]:
+    """Return where an action began and where it led."""
+    one, task = seen[_key(state, action)], state.pivot.snapshot.task_id
+    return {(task, one.before), (task, one.after)}
 
 
 def _run(
@@ -226,7 +239,7 @@ def _label(
     state: State,
     action: Action,
     seen: Mapping[_Key, _Seen],
-    ways: Mapping[tuple[str, str], int],
+    ways: Mapping[_Place, int],
     progress: float | None,
 ) -> LabelledAction:
     one, task = seen[_key(state, action)], state.pivot.snapshot.task_id

@@ -29,6 +29,7 @@ from pivot_agents.scoring import score
 from pivot_agents.trainers import groups
 from pivot_agents.trainers.adapter_trainer import AdapterTrainer
 from pivot_agents.trainers.metrics import StepMetrics
+from pivot_envs.errors import InfraError
 from pivot_envs.trajectory import Trajectory
 
 
@@ -160,10 +161,11 @@ class PolicyGradientTrainer(AdapterTrainer):
         scores = self.processes.gather(mine)
         scored = sum(one.scored for one in scores)
         mixed_groups = sum(one.mixed_groups for one in scores)
+        compared = sum(one.compared_groups for one in scores)
         return replace(
             update,
             reward_mean=sum(one.reward_sum for one in scores) / scored if scored else None,
-            zero_variance_share=1 - mixed_groups / self.config.groups_per_step,
+            zero_variance_share=1 - mixed_groups / compared if compared else None,
             infra_errors=sum(one.infra_errors for one in scores),
             masked_truncations=sum(one.masked for one in scores),
             turns=tally.turns,
@@ -192,6 +194,9 @@ class PolicyGradientTrainer(AdapterTrainer):
             counter=counter,
         )
         tally = sum(self.processes.gather(counter["train"]), Tally())
+        if not tally.turns:
+            reason = episodes[0].infra_error if episodes else "another process knows why"
+            raise InfraError(f"none of the step's episodes could begin: {reason}")
         self.counter.add("train", tally)
         return episodes, tally
 

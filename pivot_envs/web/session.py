@@ -4,7 +4,7 @@ from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, TypeVar, get_args
 from urllib.parse import urlsplit
 
-from pivot_envs.errors import ActionError, BrowserError, SnapshotError
+from pivot_envs.errors import ActionError, BrowserError, ReplayError, SnapshotError
 from pivot_envs.web.driver import Driver
 from pivot_envs.web.report import Report
 from pivot_envs.web.suite import Start
@@ -118,7 +118,8 @@ class BrowserSession:
             settle_server: Called when the page is back, to put the server's state right.
 
         Raises:
-            SnapshotError: The page came back different, or the state is damaged.
+            ReplayError: The page came back different.
+            SnapshotError: The state is damaged.
             BrowserError: The page cannot be opened.
             BrowserUnavailableError: There is no browser.
         """
@@ -137,7 +138,7 @@ class BrowserSession:
         # What waited for a server may have settled in another rhythm.
         if found[0] != page or (found[1] != clock and not state["waits"]):
             self._drop_page()
-            raise SnapshotError(
+            raise ReplayError(
                 f"the page came back different (digest {found}, expected {[page, clock]}): it "
                 "depends on something that is not saved, or the suite's files have changed"
             )

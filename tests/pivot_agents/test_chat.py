@@ -3,7 +3,7 @@ import json
 
 import pytest
 
-from pivot_agents.chat import ChatFormat
+from pivot_agents.chat import _MARKER, ChatFormat
 from pivot_agents.policy import Context
 from pivot_envs import Message, ToolSpec
 from pivot_envs.errors import ModelError
@@ -53,6 +53,13 @@ def test_sampled_ids_are_kept_and_only_new_text_is_encoded(chat):
     ids = chat.prompt_ids(Context((TASK, LOOK, SEEN), (), prefix_ids=prefix, prefix_messages=2))
     assert ids[: len(prefix)] == prefix
     assert chat.tokenizer.decode(ids[len(prefix) :]) == "<|tool|>7 3<|end|><|assistant|>"
+
+
+def test_an_observation_that_quotes_the_formats_own_code_is_kept(chat):
+    quoting = Message("tool", f"87| text.partition({_MARKER!r})")
+    prompt = (*chat.prompt_ids(Context((TASK,), ())), chat.end_id)
+    ids = chat.continued_ids(prompt, [quoting])
+    assert quoting.content in chat.tokenizer.decode(ids[len(prompt) :])
 
 
 def test_a_completion_that_was_cut_off_is_ended(chat):

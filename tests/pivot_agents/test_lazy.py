@@ -126,6 +126,18 @@ def test_few_states_fill_all_groups_and_lost_groups_teach_nothing(candidates) ->
     assert profiler.posterior(candidates[0].pivot_id).mean == 0.5
 
 
+def test_a_state_without_rewards_is_given_up_after_two_groups(candidates) -> None:
+    mute = candidates[0].pivot_id
+    profiler = LazyProfiler(candidates[:4], LazyConfig(rest_steps=0))
+    taken = run(profiler, lambda one: [] if one == mute else [1.0] * 8, steps=9, groups=1)
+    assert list(chain(*taken)).count(mute) == 2
+    restored = LazyProfiler(candidates[:4], LazyConfig(rest_steps=0))
+    restored.load(profiler.state())
+    assert mute not in ids(restored.starts(9, 3))
+    # It is taken where there is no other.
+    assert mute in ids(restored.starts(10, 4))
+
+
 OUTCOMES = st.lists(st.lists(st.sampled_from([0.0, 0.5, 1.0]), max_size=8), min_size=4, max_size=4)
 
 

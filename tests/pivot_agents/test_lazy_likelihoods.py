@@ -72,7 +72,7 @@ def test_likelihoods_are_asked_for_again_as_the_policy_moves(candidates) -> None
 @pytest.mark.parametrize("likelihoods", [[0.5], [0.5, 1.5], [0.5, float("nan")]])
 def test_likelihoods_that_are_none_are_refused(candidates, likelihoods) -> None:
     profiler = LazyProfiler(candidates[:2], None, lambda: likelihoods)
-    with pytest.raises(ValueError, match="expected 2 likelihoods"):
+    with pytest.raises(ValueError, match="expected 2 numbers in"):
         profiler.starts(0, 1)
 
 

@@ -8,6 +8,7 @@ from pivot_agents.policy import Context, ScriptedPolicy
 from pivot_agents.pool import EnvPool, Start
 from pivot_agents.rollout import rollout
 from pivot_envs.drill import DrillTask
+from pivot_envs.errors import InfraError
 from pivot_envs.tools import ToolCall
 from pivot_envs.trajectory import Trajectory
 
@@ -49,6 +50,40 @@ def test_what_does_not_succeed_again_needs_nothing() -> None:
         demonstrations = demonstrate(pool, 3)
     with EnvPool(lambda: gym.make("pivot/Drill-v0", size=2, max_turns=2), 2) as pool:
         assert find_needed(demonstrations, pool) == [(), (), ()]
+
+
+class Flaky(gym.Wrapper):
+    """Loses its machinery at some of its steps."""
+
+    steps = 0
+    lost: tuple[int, ...] = ()
+
+    def step(self, action: str):
+        Flaky.steps += 1
+        if Flaky.steps in self.lost or -1 in self.lost:
+            raise InfraError("the box is gone")
+        return self.env.step(action)
+
+
+@pytest.mark.parametrize("lost", [1, 3, 4, 6])
+def test_what_the_machinery_loses_is_tried_again(monkeypatch, lost) -> None:
+    with EnvPool(make_drill, 1) as pool:
+        demonstrations = demonstrate(pool, 3)[:1]
+    monkeypatch.setattr(Flaky, "steps", 0)
+    monkeypatch.setattr(Flaky, "lost", (lost,))
+    with EnvPool(lambda: Flaky(make_drill()), 1) as pool:
+        assert find_needed(demonstrations, pool) == [(2,)]
+
+
+def test_machinery_that_stays_down_says_nothing_of_what_is_needed(monkeypatch) -> None:
+    with EnvPool(make_drill, 1) as pool:
+        demonstrations = demonstrate(pool, 3)
+    monkeypatch.setattr(Flaky, "lost", (-1,))
+    with (
+        EnvPool(lambda: Flaky(make_drill()), 1) as pool,
+        pytest.raises(InfraError, match=r"in 3 tries: InfraError: the box is gone"),
+    ):
+        find_needed(demonstrations, pool)
 
 
 def test_candidates_are_the_states_before_needed_actions() -> None:

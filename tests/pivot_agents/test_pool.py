@@ -5,7 +5,7 @@ import pytest
 
 from pivot_agents.pool import EnvPool, Start
 from pivot_envs.drill import DrillEnv
-from pivot_envs.errors import InfraError, SandboxError
+from pivot_envs.errors import InfraError, ReplayError, SandboxError, SnapshotError
 
 LOOK = '{"name": "look", "arguments": {}}'
 
@@ -77,6 +77,21 @@ def test_an_environment_that_cannot_be_made_is_a_failed_start():
         outcome = pool.reset({0: Start(0)})[0]
     assert outcome.is_over
     assert outcome.info["infra_error"] == "SandboxError: no namespaces"
+
+
+class Changed(DrillEnv):
+    """Its states do not come back, or are damaged."""
+
+    def reset(self, *, seed=None, options=None):
+        raise ReplayError("it came back different") if seed else SnapshotError("damaged")
+
+
+def test_a_state_that_does_not_come_back_costs_its_episode_and_a_damaged_one_is_raised():
+    with EnvPool(Changed, 1) as pool:
+        outcome = pool.reset({0: Start(1)})[0]
+        assert outcome.info["infra_error"] == "ReplayError: it came back different"
+        with pytest.raises(SnapshotError, match="damaged"):
+            pool.reset({0: Start(0)})
 
 
 def test_any_other_exception_is_raised_after_all_slots_have_stopped():

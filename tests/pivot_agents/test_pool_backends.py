@@ -5,6 +5,8 @@ import gc
 import importlib.util
 import os
 import signal
+import subprocess
+import sys
 import time
 import warnings
 
@@ -113,6 +115,49 @@ def test_a_killed_worker_costs_one_episode(pool):
     assert pool._hosts[1].pid != killed[0]
 
 
+SCRIPT = """
+import gymnasium as gym
+import pivot_envs
+from pivot_agents.pool import EnvPool, Start
+
+class Own(Exception):
+    pass
+
+class Thing:
+    pass
+
+class Odd(gym.Wrapper):
+    def step(self, action):
+        if action == "bug":
+            raise Own("bug")
+        *rest, info = self.env.step(action)
+        lock = __import__("threading").Lock() if action == "lock" else None
+        return *rest, {**info, "thing": Thing(), "lock": lock}
+
+if __name__ == "__main__":
+    with EnvPool(lambda: Odd(gym.make("pivot/Drill-v0")), 1, backend="processes") as pool:
+        pool.reset({0: Start(0)})
+        print(isinstance(pool.step({0: "look"})[0].info["thing"], Thing))
+        for action in ("bug", "lock"):
+            try:
+                pool.step({0: action})
+            except Exception as error:
+                print(isinstance(error, Own), error)
+"""
+
+
+@pytest.mark.timeout(300)
+def test_classes_of_the_users_own_script_come_back_from_a_worker_process(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(SCRIPT)
+    done = subprocess.run(
+        [sys.executable, script], capture_output=True, text=True, check=False, timeout=120
+    )
+    told = done.stdout.splitlines()
+    assert told[:2] == ["True", "True bug"], done.stderr
+    assert told[2].startswith("False an environment answered what cannot be sent: Outcome(")
+
+
 @pytest.mark.timeout(300)
 def test_a_bug_in_a_worker_is_raised_here(pool):
     pool.reset({0: Start(0)})
@@ -126,9 +171,11 @@ def test_an_unknown_backend_is_refused():
         EnvPool(make_drill, 1, backend="fork")
 
 
-def test_a_worker_that_cannot_make_its_environment_says_why():
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_worker_that_cannot_make_its_environment_says_why(backend):
     with (
-        EnvPool(lambda: gym.make("pivot/Drill-v0", nonsense=1), 1, backend="processes") as pool,
+        EnvPool(lambda: gym.make("pivot/Drill-v0", nonsense=1), 1, backend=backend) as pool,
         pytest.raises(TypeError, match="nonsense"),
     ):
         pool.reset({0: Start(0)})

@@ -41,6 +41,13 @@ def test_without_a_baseline_equal_groups_teach_as_well():
     assert scores.silent == 0
 
 
+def test_a_group_with_fewer_than_two_rewards_is_not_one_of_equal_rewards():
+    lost = [episode(0.0, infra_error="gone"), episode(1.0)]
+    undecided = [episode(0.0, undecided=True)] * 2
+    scores = score([*lost, *undecided, episode(1.0), episode(1.0)], 2)
+    assert (scores.compared_groups, scores.mixed_groups) == (1, 0)
+
+
 @pytest.mark.parametrize("lost", [{"infra_error": "gone"}, {"undecided": True}])
 def test_what_has_no_reward_is_in_no_baseline_and_not_in_the_loss(lost):
     episodes = [episode(1.0), episode(0.0), episode(0.0, **lost), episode(0.0)]

@@ -104,6 +104,21 @@ def test_episodes_that_the_machinery_failed_are_masked(drill):
     assert metrics.turns == 8
 
 
+class Down(gym.Wrapper):
+    """Has lost its machinery for good."""
+
+    def reset(self, **arguments):
+        raise InfraError("the engine is gone")
+
+
+def test_training_ends_with_the_reason_where_no_episode_can_begin(drill):
+    config = replace(CONFIG, max_steps=None, turn_budget=20, groups_per_step=1, group_size=2)
+    with EnvPool(lambda: Down(drill.make_env()), 2) as pool:
+        trainer = PolicyGradientTrainer(drill.student(), pool, config)
+        with pytest.raises(InfraError, match=r"could begin: InfraError: the engine is gone"):
+            list(trainer.train())
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [({"max_steps": None}, "never end"), ({"group_size": 1}, "at least 2")],

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from pivot_envs.errors import SnapshotError
+from pivot_envs.errors import ReplayError, SnapshotError
 from pivot_envs.snapshot import Snapshot
 from pivot_envs.web.env import WebEnv
 from pivot_envs.web.suite import Suite
@@ -25,7 +25,7 @@ def test_a_page_that_comes_back_different_is_an_error(make_env: Make, call: Call
     snapshot = env.snapshot()
     state = json.loads(json.dumps(snapshot.state))
     state["env"]["page"]["actions"][0]["arguments"]["ref"] = 3
-    with pytest.raises(SnapshotError, match="the page came back different"):
+    with pytest.raises(ReplayError, match="the page came back different"):
         env.reset(options={"snapshot": signed(snapshot, state=state)})
     env.reset(options={"snapshot": snapshot})
     assert env.step(call("click", ref=6))[1] == 1.0
