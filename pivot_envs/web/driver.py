@@ -153,11 +153,19 @@ class Driver:
         if not self._is_alive:
             return
         try:
-            self.run(self._playwright.stop(), 5.0)
+            self.run(self._stop_playwright(), 5.0)
         except InfraError:
             self._kill()
         self._is_closed = True
         self._stop_loop()
+
+    async def _stop_playwright(self) -> None:
+        # What is still going on would write into the pipe of a driver that is gone.
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks, timeout=1.0) if tasks else None
+        await self._playwright.stop()
 
     def _kill(self) -> None:
         # Playwright has no public way to end a driver that hangs.
