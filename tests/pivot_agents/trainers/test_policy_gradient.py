@@ -29,15 +29,16 @@ def test_end_to_end_training_learns_the_drill(drill):
 
 def test_pivot_training_learns_the_drill_from_one_turn_rollouts(drill):
     student, counter = drill.student(), TurnCounter()
-    candidates = extract_candidates(drill.demonstrations[:48])
+    # With half of them and three times the rate it learned them by heart on some machines.
+    candidates = extract_candidates(drill.demonstrations[:96])
     with EnvPool(lambda: pivot_env(drill, candidates), 64) as pool:
         pivots = select_pivots(profile(candidates, pool, student, counter=counter))
-    config = replace(CONFIG, horizon=1)
+    config = replace(CONFIG, horizon=1, max_steps=40, learning_rate=1e-3)
     with EnvPool(lambda: pivot_env(drill, pivots), 64) as pool:
         list(PolicyGradientTrainer(student, pool, config, counter=counter).train())
     assert drill.success_rate(student) > drill.success_rate(drill.base) + 0.15
     assert counter["profile"].turns == 8 * len(candidates)
-    assert counter["train"].turns == 20 * 64
+    assert counter["train"].turns == 40 * 64
     assert counter.learning.turns == counter["profile"].turns + counter["train"].turns
 
 
