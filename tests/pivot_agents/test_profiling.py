@@ -59,11 +59,26 @@ def test_a_profile_executes_the_policys_own_actions(drill, candidates):
 
 
 def test_tries_lost_to_the_machinery_are_left_out(drill, candidates):
+    made = []
+
+    def make():
+        made.append(1)
+        if len(made) <= 3:
+            raise InfraError("no sandbox")
+        return FunctionalReward(PivotResetWrapper(drill.make_env(), candidates))
+
+    with EnvPool(make, 4) as pool:
+        found = profile(candidates, pool, ScriptedPolicy(lambda _: ""), samples_per_state=2)
+    assert [one.pivot_id for one in found] == [one.pivot_id for one in candidates[1:]]
+    assert [len(one.profile.rewards) for one in found] == [1, 2, 2, 2, 2, 2, 2]
+
+
+def test_machinery_that_fails_in_every_try_is_an_error(candidates):
     def fail():
         raise InfraError("no sandbox")
 
-    with EnvPool(fail, 2) as pool:
-        assert profile(candidates, pool, ScriptedPolicy(lambda _: ""), samples_per_state=2) == []
+    with EnvPool(fail, 2) as pool, pytest.raises(InfraError, match="all 16 tries: InfraError: no"):
+        profile(candidates, pool, ScriptedPolicy(lambda _: ""), samples_per_state=2)
 
 
 def profiled(candidates, *rewards):

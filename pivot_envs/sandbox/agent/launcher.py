@@ -37,7 +37,9 @@ def main() -> None:
             _keep(first, _box(config["box"]), channel, config["folder"])
         guard = _guard(config)
     except OSError as error:
-        channel.send({"error": error.strerror or str(error), "kind": "unavailable"})
+        # What was killed says nothing of this machine; the next start may do.
+        kind = "killed" if isinstance(error, ChildProcessError) else "unavailable"
+        channel.send({"error": error.strerror or str(error), "kind": kind})
         os._exit(1)
     try:
         if isolated:

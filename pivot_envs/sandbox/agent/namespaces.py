@@ -233,9 +233,11 @@ class _IdentityWriter:
     def write(self) -> None:
         os.write(self._go, b"g")
         answer = os.read(self._answer, 1)
-        os.waitpid(self._pid, 0)
+        _, status = os.waitpid(self._pid, 0)
         os.close(self._go)
         os.close(self._answer)
+        if os.WIFSIGNALED(status):
+            raise ChildProcessError("the child that maps the users of the box was killed")
         if answer != b"k":
             raise OSError("uid_map: the users of the box cannot be mapped")
 
