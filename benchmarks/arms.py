@@ -131,6 +131,7 @@ def _learn(arm: Arm, memory: StepMemory, wrap: WrapEnv, found: PivotSearch = NOT
         learning_rate=protocol.rl_learning_rate,
         kl_coef=protocol.kl_coef if options.has_kl else 0.0,
         counts_silent=protocol.counts_silent,
+        anchors_silent=protocol.anchors_silent and options.has_kl,
         seed=arm.seed,
     )
     counter = TurnCounter()

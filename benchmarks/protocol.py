@@ -60,6 +60,8 @@ class Protocol:
     kl_coef: float = 0.05
     counts_silent: bool = False
     """Whether groups that teach nothing make an RL arm's steps smaller."""
+    anchors_silent: bool = False
+    """Whether their KL holds the policy, in arms that have one."""
     sft_learning_rate: float = 5e-4
     sft_epochs: int = 3
     sft_batch: int = 16

@@ -43,6 +43,7 @@ def score(
     mask_truncated: bool = False,
     horizon: int | None = None,
     end_id: int | None = None,
+    keeps_silent: bool = False,
 ) -> StepScores:
     """Compare the episodes of each group, and choose those that are learned from.
 
@@ -56,6 +57,7 @@ def score(
         mask_truncated: Leave episodes out of the loss that were cut off.
         horizon: Turns after which an episode ends as it should.
         end_id: Token that ends an action which was not cut off.
+        keeps_silent: Keep groups of equal rewards in the loss, with an advantage of 0.
     """
     scored = [index for index, one in enumerate(episodes) if one.is_scored]
     rewards = torch.tensor([episodes[index].return_ for index in scored], dtype=torch.float32)
@@ -63,7 +65,8 @@ def score(
     advantages = group_advantages(rewards, groups, kind).tolist()
     mixed = is_mixed(rewards, groups)
     # Without a baseline, groups of equal rewards teach as well.
-    useful = [True] * len(scored) if kind == "none" else mixed.tolist()
+    teaches = [True] * len(scored) if kind == "none" else mixed.tolist()
+    useful = [True] * len(scored) if keeps_silent else teaches
     trained, silent, masked = [], [], 0
     for place, index in enumerate(scored):
         if not useful[place]:
@@ -74,7 +77,7 @@ def score(
             trained.append(place)
     return StepScores(
         trained=tuple(scored[place] for place in trained),
-        advantages=tuple(advantages[place] for place in trained),
+        advantages=tuple(advantages[place] if teaches[place] else 0.0 for place in trained),
         reward_sum=float(rewards.sum()),
         scored=len(scored),
         compared_groups=sum(count > 1 for count in Counter(groups.tolist()).values()),

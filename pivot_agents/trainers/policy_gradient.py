@@ -4,7 +4,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,14 +14,7 @@ from pivot_agents.accounting import Tally, TurnCounter
 from pivot_agents.checkpoint import TrainingState
 from pivot_agents.curriculum import Curriculum, GrowingCurriculum, SeededStarts
 from pivot_agents.llm import LLMPolicy
-from pivot_agents.losses import (
-    AdvantageKind,
-    Aggregation,
-    RatioLevel,
-    clipped_policy_gradient,
-    kl_to_reference,
-    probability_ratios,
-)
+from pivot_agents.losses import clipped_policy_gradient, kl_to_reference, probability_ratios
 from pivot_agents.pool import EnvPool
 from pivot_agents.rollout import RollOut, rollout
 from pivot_agents.rows import Batch, TrainingRow, completion_logprobs, sampled_row
@@ -29,52 +22,11 @@ from pivot_agents.scoring import score
 from pivot_agents.trainers import groups
 from pivot_agents.trainers.adapter_trainer import AdapterTrainer
 from pivot_agents.trainers.metrics import StepMetrics
+from pivot_agents.trainers.policy_gradient_config import PolicyGradientConfig
 from pivot_envs.errors import InfraError
 from pivot_envs.trajectory import Trajectory
 
-
-@dataclass(frozen=True, slots=True)
-class PolicyGradientConfig:
-    """Settings of the policy gradient."""
-
-    max_steps: int | None = None
-    turn_budget: int | None = None
-    """Training ends with the step that brings the counter's learning turns to this number."""
-    horizon: int | None = None
-    """Most turns of an episode; ``None`` leaves the end to the environment."""
-    groups_per_step: int = 8
-    group_size: int = 8
-    """Episodes from the same start."""
-    learning_rate: float = 1e-3
-    clip_low: float = 0.2
-    clip_high: float = 0.2
-    """Above ``clip_low`` it is DAPO's decoupled clip, 0.28 in arXiv:2503.14476."""
-    ratio: RatioLevel = "token"
-    """What is clipped: the ratio of each token (PPO, GRPO) or, with clip ranges of the order of
-    3e-4, that of the whole sequence (GSPO, arXiv:2507.18071)."""
-    kl_coef: float = 0.02
-    """Weight of the KL to the model without its adapter; 0 saves the pass that it needs."""
-    advantage: AdvantageKind = "std"
-    """``std``, ``mean``, ``leave_one_out`` or ``none``; see ``losses.group_advantages``."""
-    aggregation: Aggregation = "token"
-    """``token``, ``sequence`` or ``constant``; see ``losses.token_weights``. A sequence is all that
-    the policy said in an episode."""
-    mask_truncated: bool = False
-    """Leave cut-off episodes out of the loss, but not out of their group's baseline: those whose
-    last action reached the token limit or that ran out of the environment's turns ("overlong
-    filtering", DAPO, arXiv:2503.14476, section 3.4). The end of ``horizon`` is no cut."""
-    counts_silent: bool = False
-    """Let groups of equal rewards count in the mean over tokens or sequences, as in GRPO
-    (arXiv:2402.03300): the fewer groups teach, the smaller the gradient. Without it the mean is
-    over those that teach, as in DAPO (arXiv:2503.14476), which draws others in their place. Either
-    way they cost no pass of the model, and have no KL."""
-    updates_per_step: int = 1
-    """Optimizer steps on the same rollouts; the clipping matters from the second on."""
-    grad_clip: float = 1.0
-    micro_batch_tokens: int = 8192
-    """Most tokens that go through the model together, padding included."""
-    seed: int = 0
-    """Seed of the starts."""
+__all__ = ["PolicyGradientConfig", "PolicyGradientTrainer"]
 
 
 class PolicyGradientTrainer(AdapterTrainer):
@@ -84,7 +36,8 @@ class PolicyGradientTrainer(AdapterTrainer):
     seed made of ``(seed, t, i)``, so that a group shares its start, and the draws of its episodes
     are seeded alike: a step that is begun again, or shared among processes, sees the same episodes.
     A ``Curriculum`` such as ``LazyProfiler`` chooses the starts itself and hears of the rewards.
-    Groups whose rewards are all equal teach nothing and cost no pass of the model.
+    Groups whose rewards are all equal teach nothing and cost no pass of the model, unless they are
+    to hold it where it is (``anchors_silent``).
 
     End-to-end training is this trainer over plain environments; pivot training (arXiv:2603.21383)
     is this trainer over ``PivotResetWrapper(env, pivots)`` with a short horizon.
@@ -111,16 +64,11 @@ class PolicyGradientTrainer(AdapterTrainer):
             roll_out: Runs the episodes: ``rollout``, or what scores them in another way.
 
         Raises:
-            ValueError: There is neither a number of steps nor a budget of turns, a group has fewer
-                than two episodes, a setting has an unknown name, the temperature is not 1, or the
-                model carries no adapter.
+            ValueError: The settings make no sense, the temperature is not 1, or the model carries
+                no adapter.
         """
         super().__init__(policy, config.learning_rate, config.grad_clip, counter)
-        _check_names(config)
-        if config.max_steps is None and config.turn_budget is None:
-            raise ValueError("set max_steps or turn_budget, or training would never end")
-        if config.group_size < 2:
-            raise ValueError(f"group_size must be at least 2, got {config.group_size}")
+        config.check()
         if policy.sampling.temperature != 1.0:
             raise ValueError(
                 "the policy must sample at temperature 1, where its log-probabilities are taken, "
@@ -152,6 +100,7 @@ class PolicyGradientTrainer(AdapterTrainer):
             mask_truncated=self.config.mask_truncated,
             horizon=self.config.horizon,
             end_id=self.policy.sampling.end_id,
+            keeps_silent=self.config.anchors_silent,
         )
         self._teach_curriculum(episodes)
         pairs = zip(mine.trained, mine.advantages, strict=True)
@@ -288,13 +237,3 @@ class _Seen:
     kl_sum: float = 0.0
     clipped: int = 0
     """Tokens whose ratio is beyond the clip range."""
-
-
-def _check_names(config: PolicyGradientConfig) -> None:
-    kinds = {"advantage": AdvantageKind, "aggregation": Aggregation, "ratio": RatioLevel}
-    for name, kind in kinds.items():
-        if getattr(config, name) not in get_args(kind):
-            expected = ", ".join(map(repr, get_args(kind)))
-            raise ValueError(
-                f"expected {name} to be one of {expected}, got {getattr(config, name)!r}"
-            )

@@ -41,6 +41,14 @@ def test_without_a_baseline_equal_groups_teach_as_well():
     assert scores.silent == 0
 
 
+def test_groups_of_equal_rewards_can_be_kept_with_nothing_to_teach():
+    episodes = [episode(reward) for reward in (1.0, 0.0, 0.7, 0.7)]
+    scores = score(episodes, 2, keeps_silent=True)
+    assert scores.trained == (0, 1, 2, 3)
+    assert scores.advantages == pytest.approx((1.0, -1.0, 0.0, 0.0), abs=1e-5)
+    assert (scores.mixed_groups, scores.silent) == (1, 0)
+
+
 def test_a_group_with_fewer_than_two_rewards_is_not_one_of_equal_rewards():
     lost = [episode(0.0, infra_error="gone"), episode(1.0)]
     undecided = [episode(0.0, undecided=True)] * 2

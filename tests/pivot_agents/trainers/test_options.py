@@ -54,6 +54,7 @@ def train(tiny_policy):
         {"ratio": "sequence", "clip_low": 3e-4, "clip_high": 4e-4},
         {"clip_low": 0.01, "clip_high": 0.02},
         {"kl_coef": 0.0},
+        {"anchors_silent": True},
     ],
 )
 def test_every_option_trains_and_changes_what_is_learned(train, changes):
@@ -77,6 +78,15 @@ def test_groups_that_teach_nothing_make_the_gradient_smaller_if_they_count(train
         assert share == pytest.approx(usual.trained_tokens / usual.generated_tokens, rel=1e-4)
     else:
         assert share == pytest.approx(1 - usual.zero_variance_share, rel=1e-4)
+
+
+def test_groups_that_teach_nothing_are_in_the_loss_if_they_hold_the_policy(train):
+    (usual,), _ = train(max_steps=1)
+    (held,), _ = train(max_steps=1, anchors_silent=True)
+    assert held.trained_tokens == held.generated_tokens > usual.trained_tokens
+    assert held.zero_variance_share == usual.zero_variance_share
+    with pytest.raises(ValueError, match="anchors_silent needs a kl_coef"):
+        train(max_steps=1, anchors_silent=True, kl_coef=0.0)
 
 
 def test_micro_batches_add_up_to_one_batch(train):
