@@ -7,10 +7,10 @@ from pathlib import Path
 
 from jinja2 import Environment, StrictUndefined
 from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
+from benchmarks.kinds import kinds_table
 from benchmarks.results import Estimate, FinalReach, Reach, Results, Row
+from benchmarks.tables import print_lines
 
 _TEMPLATE = Path(__file__).with_name("report.html.jinja")
 
@@ -139,48 +139,30 @@ def print_table(results: Results, console: Console) -> None:
     console.print(f"{results.verdict}\n", markup=False, highlight=False)
     families = list(results.facts["drills"])
     last = [row.name for row in results.rows if row.kind == "baseline"][-1]
-    _print(
+    print_lines(
         console,
         "Success in percent [95 % interval]; out of domain: change from the base",
         header(results),
         [cells(row, families) for row in results.rows],
         section=[row.name for row in results.rows].index(last),
     )
-    _print(console, "What learning cost, mean over seeds", *costs_table(results))
-    _print(
+    print_lines(console, "Test tasks by kind, T=1, percent solved", *kinds_table(results.kinds))
+    print_lines(console, "What learning cost, mean over seeds", *costs_table(results))
+    print_lines(
         console,
         "What it took to reach the best validation success that both reach",
         REACH_HEADER,
         [reach_cells(reach) for reach in results.reaches],
     )
-    _print(
+    print_lines(
         console,
         "What it took to reach E2E's final validation success [95 % interval over seeds]",
         FINAL_HEADER,
         [final_cells(reach) for reach in results.final_reaches],
     )
-    _print(console, "Targets [95 % interval]", *targets_table(results))
+    print_lines(console, "Targets [95 % interval]", *targets_table(results))
     for finding in results.findings:
         console.print(f"• {finding}", markup=False, highlight=False)
-
-
-def _print(
-    console: Console,
-    title: str,
-    titles: Sequence[str],
-    lines: Sequence[Sequence[str]],
-    *,
-    section: int | None = None,
-) -> None:
-    """Print a table with lines; a rule goes below the line of number ``section``."""
-    if not lines:
-        return
-    table = Table(title=title)
-    for column in titles:
-        table.add_column(column, justify="right" if column else "left")
-    for index, line in enumerate(lines):
-        table.add_row(*map(escape, line), end_section=index == section)
-    console.print(table)
 
 
 def render_html(results: Results, *, curves: bytes, bars: bytes) -> str:
@@ -200,6 +182,7 @@ def render_html(results: Results, *, curves: bytes, bars: bytes) -> str:
         verdict=results.verdict,
         header=header(results),
         rows=[(row.kind, cells(row, families)) for row in results.rows],
+        kinds=kinds_table(results.kinds),
         costs=costs_table(results),
         targets=targets_table(results),
         final_header=FINAL_HEADER,

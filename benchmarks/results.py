@@ -81,6 +81,16 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
+class KindOfTask:
+    """Tasks whose ids begin alike: a template's instances on the web, a package's in coding."""
+
+    name: str
+    tasks: int
+    rates: Mapping[str, float]
+    """Mean over tasks of the share of successes in [0, 1], by policy, its seeds pooled."""
+
+
+@dataclass(frozen=True, slots=True)
 class Reach:
     """What each RL arm spent to reach the best validation success that both reach."""
 
@@ -154,6 +164,8 @@ class Results:
     targets: tuple[ArmTargets, ...]
     """Of the headline arm, then of every other arm that learns from pivots."""
     rows: tuple[Row, ...]
+    kinds: tuple[KindOfTask, ...]
+    """Of the test tasks, at T=1."""
     arms: tuple[ArmRecord, ...]
     reaches: tuple[Reach, ...]
     """Of the curves' mean over seeds."""

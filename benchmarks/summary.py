@@ -6,6 +6,7 @@ from typing import Any, Literal
 from benchmarks.efficiency import final_reaches, reaches
 from benchmarks.evaluations import Measurements
 from benchmarks.findings import findings
+from benchmarks.kinds import by_kind
 from benchmarks.results import (
     ArmRecord,
     Results,
@@ -45,6 +46,7 @@ def summarise(
         )
         for name in scores
     )
+    learned = [row for row in rows if row.kind != "baseline"]
     seeds = sorted({record.seed for record in records})
     both, final = reaches(records), final_reaches(records)
     numbers = RunNumbers(scores, {row.name: row for row in rows}, records, final)
@@ -53,6 +55,7 @@ def summarise(
         verdict=verdict(targets, facts.get("tried", {})),
         targets=targets,
         rows=rows,
+        kinds=by_kind({row.name: scores[row.name] for row in learned}, "test T=1"),
         arms=tuple(records),
         reaches=both,
         final_reaches=final,

@@ -244,9 +244,7 @@ class Server:
             try:
                 for name in os.listdir(descriptor):
                     if not self._box.is_kept(os.path.join(folder, name)):
-                        # The warm interpreter may have files there that it removes itself.
-                        with contextlib.suppress(OSError):
-                            remove(name, descriptor)
+                        remove(name, descriptor)
             finally:
                 os.close(descriptor)
 

@@ -18,7 +18,6 @@ import linecache
 import os
 import random
 import runpy
-import shutil
 import signal
 import socket
 import sys
@@ -124,8 +123,8 @@ def fail_in_a_case() -> None:
 def warm_up() -> CodeCache:
     """Import pytest and what a run imports late, by running some tests.
 
-    They lie beside this file, where commands cannot write; a folder for them in the commands'
-    scratch folder goes again.
+    They lie beside this file, where commands cannot write, and leave no trace in the scratch
+    folder, where a command would see it or not by chance.
 
     Raises:
         ImportError: There is no pytest.
@@ -133,20 +132,22 @@ def warm_up() -> CodeCache:
     import pytest
 
     cache = CodeCache()
-    folder = tempfile.mkdtemp()
     modules, path = set(sys.modules), list(sys.path)
     test = os.path.join(os.path.dirname(__file__), "warm_up_tests.py")
+    # Finding the folder would try it with a file; what pytest captures to has no name there.
+    tempfile.tempdir = os.environ["TMPDIR"]
     null = os.open(os.devnull, os.O_WRONLY)
     saved = os.dup(1)
     os.dup2(null, 1)
     try:
-        pytest.main([*_WARM_UP_OPTIONS, "--basetemp", os.path.join(folder, "tests"), test])
+        pytest.main([*_WARM_UP_OPTIONS, test])
         sys.stdout.flush()
     finally:
         os.dup2(saved, 1)
         os.close(saved)
         os.close(null)
-        shutil.rmtree(folder, ignore_errors=True)
+        # Runs find theirs by their own environment.
+        tempfile.tempdir = None
     for name in set(sys.modules) - modules:
         if name.startswith("warm_up_tests"):
             del sys.modules[name]

@@ -3,15 +3,15 @@
 Some of them fail, because reporting a failure needs the most.
 """
 
+import getpass  # noqa: F401  tmp_path imports it, and would leave a folder behind here
 import unittest
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 
 @pytest.mark.parametrize("value", [1, 2])
-def test_compare(value: int, tmp_path: Path, capsys: Any, monkeypatch: Any) -> None:
+def test_compare(value: int, capsys: Any, monkeypatch: Any) -> None:
     """Use the usual fixtures."""
     with pytest.raises(AssertionError):
         assert [value] == [3, 4], "text"
