@@ -130,6 +130,8 @@ class Driver:
         task = asyncio.ensure_future(_quiet(work))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        # What was cancelled before it began would be missed by nobody but Python, which warns.
+        task.add_done_callback(lambda _: work.close())
 
     def spawn(self, work: Coroutine[Any, Any, Any]) -> None:
         """Run a coroutine on the driver's thread without waiting; its failure is dropped."""

@@ -1,5 +1,6 @@
 """What kills a browser costs one truncated episode, and nothing stays behind."""
 
+import asyncio
 import gc
 import os
 import random
@@ -193,3 +194,17 @@ def own_memory_mb(process: int) -> float:
         if line.startswith("Pss:"):
             return int(line.split()[1]) / 1024
     raise ValueError(f"process {process} has no Pss")
+
+
+def test_what_a_closing_driver_never_began_is_not_complained_of(browser: None) -> None:
+    driver = Driver()
+
+    async def begin_and_close() -> None:
+        driver.later(asyncio.sleep(60))
+        await driver._stop_playwright()
+
+    try:
+        driver.run(begin_and_close(), 20.0)
+    finally:
+        driver.close()
+    gc.collect()
