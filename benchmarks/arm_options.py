@@ -32,6 +32,11 @@ class ArmOptions:
     has_kl: bool = True
     """Whether the loss has a KL to the base model."""
 
+    @property
+    def is_local(self) -> bool:
+        """Whether its rollouts are single actions; an outcome takes whole episodes, as E2E does."""
+        return self.learning == "pivots" and self.reward != "outcome"
+
 
 ARMS: Mapping[str, ArmOptions] = MappingProxyType(
     {

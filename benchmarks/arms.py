@@ -121,12 +121,10 @@ def _learn(arm: Arm, memory: StepMemory, wrap: WrapEnv, found: PivotSearch = NOT
     protocol = arm.study.protocol
     policy = arm.study.student(arm.seed)
     options = arm.options
-    # An outcome takes whole episodes, as many turns as E2E's.
-    is_local = options.learning == "pivots" and options.reward != "outcome"
     config = PolicyGradientConfig(
         turn_budget=protocol.turn_budget,
-        horizon=1 if is_local else None,
-        groups_per_step=protocol.pivot_groups if is_local else protocol.e2e_groups,
+        horizon=1 if options.is_local else None,
+        groups_per_step=protocol.pivot_groups if options.is_local else protocol.e2e_groups,
         group_size=protocol.group_size,
         learning_rate=protocol.rl_learning_rate,
         kl_coef=protocol.kl_coef if options.has_kl else 0.0,

@@ -34,9 +34,9 @@ TRIALS = 4
 """Most trials of an arm."""
 TUNING_SEED = 1_000
 """Seed of the trials; comparisons count theirs from 0."""
-_RATES = (1e-3, 2e-3, 5e-4, 2e-4)
 _IMITATION_RATES = (5e-4, 1e-3, 2e-4, 2e-3)
-_KL_COEFS = (0.02, 0.1)
+_RL_TRIALS = ((1e-3, 0.02, 1.0), (1e-3, 0.02, 0.5), (5e-4, 0.02, 0.5), (2e-3, 0.1, 1.0))
+"""Learning rate, coefficient of the KL, and share of the protocol's groups in a step."""
 
 
 @dataclass(frozen=True)
@@ -62,20 +62,23 @@ class Arguments:
     """Stop at the next step after so many minutes; the same command goes on."""
 
 
-def trials(name: str) -> list[dict[str, float]]:
+def trials(name: str, protocol: Protocol) -> list[dict[str, float]]:
     """Return the settings to try for an arm, numbers of ``Protocol`` by name; ``TRIALS`` of them.
 
-    Arms with a KL have two learning rates with two coefficients, the others four learning rates.
+    RL arms have rates, with the protocol's groups in each step or with half of them: smaller steps
+    update the policy more often for the same turns.
     """
     options = ARMS[name]
     if options.learning == "imitation":
         return [{"sft_learning_rate": rate} for rate in _IMITATION_RATES]
-    if not options.has_kl:
-        return [{"rl_learning_rate": rate} for rate in _RATES]
+    groups = "pivot_groups" if options.is_local else "e2e_groups"
     return [
-        {"rl_learning_rate": rate, "kl_coef": kl_coef}
-        for kl_coef in _KL_COEFS
-        for rate in _RATES[:2]
+        {
+            "rl_learning_rate": rate,
+            **({"kl_coef": kl_coef} if options.has_kl else {}),
+            groups: max(1, int(share * getattr(protocol, groups))),
+        }
+        for rate, kl_coef, share in _RL_TRIALS
     ]
 
 
@@ -108,7 +111,7 @@ def tune(study: Study, names: Sequence[str], count: int = TRIALS) -> dict[str, A
     with Evaluator(study) as evaluator:
         for name in check_arms(names):
             done: list[dict[str, Any]] = []
-            for number, settings in enumerate(trials(name)[:count]):
+            for number, settings in enumerate(trials(name, study.protocol)[:count]):
                 numbers: Mapping[str, Any] = settings
                 tried = replace(study, protocol=replace(study.protocol, **numbers))
                 arm = Arm(name, TUNING_SEED, tried, evaluator, demonstrations, f"trial-{number}")

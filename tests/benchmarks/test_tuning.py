@@ -19,11 +19,20 @@ from pivot_envs.errors import RecordError
 
 @pytest.mark.parametrize("name", ARMS)
 def test_every_arm_has_the_same_number_of_trials(name):
-    settings = trials(name)
+    settings = trials(name, PRESETS["full"])
     assert len(settings) == TRIALS
     assert len({tuple(one.items()) for one in settings}) == TRIALS
     for one in settings:
         assert set(one) <= set(PRESETS["quick"].__dataclass_fields__)
+
+
+@pytest.mark.parametrize(
+    ("name", "groups"),
+    [("E2E", "e2e_groups"), ("lazy-progress", "pivot_groups"), ("lazy-outcome", "e2e_groups")],
+)
+def test_smaller_steps_are_tried_too(name, groups):
+    whole, half = trials(name, PRESETS["full"])[:2]
+    assert whole[groups] == getattr(PRESETS["full"], groups) == 2 * half[groups]
 
 
 def test_a_trial_is_judged_by_the_second_half_of_its_turns():
