@@ -119,8 +119,7 @@ def verdict(found: Sequence[ArmTargets], tried: Mapping[str, float] = MappingPro
         order = sorted(tried, key=tried.__getitem__, reverse=True)
         figures = ", ".join(f"{arm} {100 * tried[arm]:.1f} %" for arm in order)
         parts.append(
-            "In tuning, the best trials had, by the mean validation success over the second half "
-            f"of their turns: {figures}."
+            f"In tuning, the best trials had, by their curves' mean validation success: {figures}."
         )
     return " ".join(parts)
 

@@ -82,13 +82,13 @@ def trials(name: str, protocol: Protocol) -> list[dict[str, float]]:
     ]
 
 
-def settled_success(curve: Sequence[CurvePoint]) -> float:
-    """Return the mean validation success over the second half of a curve's turns.
+def mean_success(curve: Sequence[CurvePoint]) -> float:
+    """Return the mean validation success over a curve's points, but for the start.
 
     A single point of few episodes says little, and the best of several such points says less.
+    The early ones count as much as the late, since the claim is about the cost of getting there.
     """
-    half = curve[-1].turns / 2
-    points = [point.success for point in curve[1:] if point.turns >= half] or [curve[-1].success]
+    points = [point.success for point in curve if point.turns > 0] or [curve[-1].success]
     return sum(points) / len(points)
 
 
@@ -116,7 +116,7 @@ def tune(study: Study, names: Sequence[str], count: int = TRIALS) -> dict[str, A
                 tried = replace(study, protocol=replace(study.protocol, **numbers))
                 arm = Arm(name, TUNING_SEED, tried, evaluator, demonstrations, f"trial-{number}")
                 record = train(arm).record
-                success = settled_success(record.curve)
+                success = mean_success(record.curve)
                 done.append(
                     {
                         "settings": settings,

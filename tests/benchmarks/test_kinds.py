@@ -39,14 +39,14 @@ def test_the_table_has_a_dash_for_what_was_not_measured():
 
 
 def test_the_command_prints_the_kinds_of_a_committed_run(capsys: pytest.CaptureFixture[str]):
-    assert main(["benchmarks/results/web-full/results.json"]) == 0
+    assert main(["benchmarks/results/web-seventh/results.json"]) == 0
     printed = capsys.readouterr().out
     assert "email-inbox-delete" in printed
     assert "random" not in printed
 
 
 def test_the_command_says_what_it_expected(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
-    assert main(["benchmarks/results/web-full/results.json", "--measurement", "x"]) == 1
+    assert main(["benchmarks/results/web-seventh/results.json", "--measurement", "x"]) == 1
     assert "test greedy" in capsys.readouterr().out
     other = tmp_path / "results.json"
     other.write_text(json.dumps({"rows": [{"name": "base"}]}))

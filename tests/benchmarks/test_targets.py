@@ -161,7 +161,7 @@ def test_what_tuning_tried_is_told_where_a_target_is_missed_the_best_first():
     tried = {"SFT": 0.25, "lazy-effect": 0.45, "E2E": 0.4}
     missed = report([SFT, E2E, PIVOT], pivot=measured(3), SFT=measured(4)).targets
     text = verdict(missed, tried)
-    assert text.endswith("of their turns: lazy-effect 45.0 %, E2E 40.0 %, SFT 25.0 %.")
+    assert text.endswith("success: lazy-effect 45.0 %, E2E 40.0 %, SFT 25.0 %.")
     assert "In tuning" not in verdict(missed)
     met = report([SFT, E2E, PIVOT], pivot=measured(6), SFT=measured(3)).targets
     assert "In tuning" not in verdict(met, tried)

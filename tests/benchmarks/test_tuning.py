@@ -9,9 +9,9 @@ from benchmarks.tuning import (
     TRIALS,
     TUNING_SEED,
     main,
+    mean_success,
     read_tried,
     read_tuned,
-    settled_success,
     trials,
 )
 from pivot_envs.errors import RecordError
@@ -35,15 +35,15 @@ def test_smaller_steps_are_tried_too(name, groups):
     assert whole[groups] == getattr(PRESETS["full"], groups) == 2 * half[groups]
 
 
-def test_a_trial_is_judged_by_the_second_half_of_its_turns():
-    points = [(0, 1.0), (400, 0.8), (500, 0.5), (750, 0.25), (1_000, 0.0)]
+def test_a_trial_is_judged_by_its_whole_curve_but_for_the_start():
+    points = [(0, 1.0), (0, 1.0), (400, 0.5), (800, 0.25), (1_200, 0.0)]
     curve = [CurvePoint(turns, 0.0, success) for turns, success in points]
-    assert settled_success(curve) == 0.25
+    assert mean_success(curve) == 0.25
 
 
 def test_an_arm_that_spends_no_turns_is_judged_by_its_end():
-    assert settled_success([CurvePoint(0, 0.0, 1.0), CurvePoint(0, 9.0, 0.5)]) == 0.5
-    assert settled_success([CurvePoint(0, 0.0, 0.75)]) == 0.75
+    assert mean_success([CurvePoint(0, 0.0, 1.0), CurvePoint(0, 9.0, 0.5)]) == 0.5
+    assert mean_success([CurvePoint(0, 0.0, 0.75)]) == 0.75
 
 
 @pytest.mark.parametrize("count", [0, TRIALS + 1])
