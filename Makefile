@@ -15,6 +15,8 @@ INSTALL = $(RUN) -m pip install --disable-pip-version-check -c constraints.txt
 TRAIN = $(VENV)/.has-train
 DEV = $(VENV)/.has-dev
 TRL = $(VENV)/.has-trl
+WEB = $(VENV)/.has-web
+DOCKER = $(VENV)/.has-docker
 # What developers' tools are installed beside; continuous integration adds more.
 DEV_EXTRAS ?= train,docker,web,dev
 
@@ -41,7 +43,7 @@ check: $(DEV) ## Check format, lint, types and import layers
 	done; \
 	exit $$status
 
-base-model: $(TRAIN) ## Pretrain the shipped base model from nothing (hours)
+base-model: $(WEB) ## Pretrain the shipped base model from nothing (hours)
 	$(RUN) -m benchmarks.base_model $(ARGS)
 
 tasks: $(TRAIN) ## Rebuild the shipped task file from the two source releases
@@ -52,7 +54,7 @@ real-tasks: $(TRAIN) ## Build and validate the big sets; the first run takes min
 	$(RUN) -m pivot_envs.coding validate '$(MUTATIONS)' '$(RELEASE_PAIRS)' \
 		--out runs/tasks/tasks.jsonl.zst --report runs/tasks/report.json $(ARGS)
 
-sandbox-figures: $(TRAIN) ## Measure steps, snapshots and restores of the sandbox (ARGS="--sandbox docker")
+sandbox-figures: $(DOCKER) ## Measure steps, snapshots and restores of the sandbox (ARGS="--sandbox docker")
 	$(RUN) -m benchmarks.sandbox $(ARGS)
 
 leak-figures: $(TRAIN) ## Run 2,000 episodes and show what has grown
@@ -86,6 +88,10 @@ $(VENV)/.created:
 $(TRAIN): $(VENV)/.created pyproject.toml constraints.txt
 	$(INSTALL) -e '.[train]'
 	@touch $@
+
+$(WEB) $(DOCKER): $(VENV)/.created pyproject.toml constraints.txt
+	$(INSTALL) -e '.[train,$(@:$(VENV)/.has-%=%)]'
+	@touch $@ $(TRAIN)
 
 $(DEV): $(VENV)/.created pyproject.toml constraints.txt
 	$(INSTALL) -e '.[$(DEV_EXTRAS)]'

@@ -107,7 +107,8 @@ def compare(
         plan: Which arms to run; finished ones of other calls are not shown.
         minutes: Stop at the next step after so many; ``None`` goes to the end.
         device: Where the model runs.
-        pool: Where environments are held; it does not change what is measured.
+        pool: Where environments are held. In other processes each has a memory of its own of what
+            was executed (``RememberedSteps``), so that more is, and seconds are not comparable.
 
     Returns:
         What was measured; ``None`` if the plan has single jobs.
@@ -129,6 +130,8 @@ def compare(
     run = RunDirectory(out, deadline)
     config = configuration(protocol, model, domain, other, device)
     config |= {"headline": plan.headline}
+    if pool != "threads":
+        config |= {"pool": pool}
     if run.claim(config):
         console.print(f"going on with the run in {out}")
     with progress_bars(console) as progress:
@@ -237,12 +240,26 @@ def _write(run: RunDirectory, results: Results, scores: dict[str, list[Measureme
     run.write_bytes("report.html", render_html(results, curves=curves, bars=bars).encode())
 
 
+def _check(given: Arguments, protocol: Protocol, plan: Plan) -> None:
+    if protocol.seeds < 1:
+        raise ValueError(f"expected --seeds to be at least 1, got {protocol.seeds}")
+    if given.other == given.domain:
+        raise ValueError(f"expected --other to be another domain than --domain, got {given.other}")
+    jobs = [name for name, _ in plan.jobs(protocol.seeds)] or plan.arms
+    untuned = [arm for arm in jobs if plan.tuned is not None and arm not in plan.tuned]
+    if untuned:
+        raise ValueError(
+            f"expected settings of every arm in {given.tuned}, got none of {', '.join(untuned)}; "
+            "tune them too (python -m benchmarks.tuning), or leave --tuned or these arms out"
+        )
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit status."""
     given = tyro.cli(Arguments, args=arguments)
     protocol = protocol_for(given.preset, given.domain)
     if given.seeds is not None:
-        protocol = replace(protocol, seeds=max(1, given.seeds))
+        protocol = replace(protocol, seeds=given.seeds)
     if given.max_lines is not None:
         protocol = replace(protocol, max_lines=given.max_lines)
     name = given.preset if given.domain == "coding" else f"{given.domain}-{given.preset}"
@@ -252,6 +269,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         tuned = None if given.tuned is None else read_tuned(given.tuned)
         tried = None if given.tuned is None else read_tried(given.tuned)
         plan = Plan(given.arms, given.headline, tuned, tried, given.only)
+        _check(given, protocol, plan)
         compare(
             protocol,
             model=given.model or BASE_MODELS[given.domain],
@@ -271,7 +289,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         console.print(f"{why}; what is finished is kept in {out}. To go on with the rest:")
         console.print(f"python -m benchmarks.compare {again}", soft_wrap=True)
         return UNFINISHED if is_over else INTERRUPTED
-    except (PivotError, ValueError) as error:
+    except (PivotError, ValueError, ImportError) as error:
         console.print(f"error: {error}", style="red", markup=False, soft_wrap=True)
         return 1
     return 0

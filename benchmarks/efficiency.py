@@ -145,7 +145,7 @@ def final_reach(
     pairs = [(e2e[seed], ours[seed]) for seed in sorted(e2e.keys() & ours.keys())]
     level, spent_by_e2e, spent, best = _at_final(pairs, axis)
     ratio = spent_by_e2e / spent if spent_by_e2e is not None and spent else None
-    interval = _interval(pairs, axis) if level is not None else (None, None)
+    interval = _interval(pairs, axis) if level is not None else (None, None, 0.0)
     return FinalReach(
         arm, axis, counts_profiling, level, spent_by_e2e, spent, best, ratio, *interval
     )
@@ -166,14 +166,14 @@ def _at_final(
 
 def _interval(
     pairs: Sequence[tuple[Course, Course]], axis: Axis
-) -> tuple[float | None, float | None]:
-    """Return the ends of the ratio's bootstrap interval over seeds.
+) -> tuple[float | None, float | None, float]:
+    """Return the ends of the ratio's bootstrap interval over seeds, and the share left out of it.
 
     Draws in which E2E gained nothing have no ratio and are left out.
     """
     count = len(pairs)
     if count < 2:
-        return None, None
+        return None, None, 0.0
     drawn = np.random.default_rng(0).integers(count, size=(_RESAMPLES, count))
     distinct, times = np.unique(np.sort(drawn, axis=1), axis=0, return_counts=True)
     ratios: list[float] = []
@@ -181,7 +181,8 @@ def _interval(
         _, e2e, spent, _ = _at_final([pairs[index] for index in indices], axis)
         if e2e is not None:
             ratios += [e2e / spent if spent else 0.0] * int(repeats)
+    left_out = 1 - len(ratios) / _RESAMPLES
     if not ratios:
-        return None, None
+        return None, None, left_out
     low, high = np.quantile(ratios, [0.025, 0.975])
-    return float(low), float(high)
+    return float(low), float(high), left_out

@@ -163,8 +163,11 @@ def _profile(
                 wall_s=whole.wall_s + facts["wall_s"],
                 cpu_s=whole.cpu_s + facts["cpu_s"],
             )
-    if not profiled:
-        raise SandboxError(f"the sandbox failed in all {len(candidates)} states to profile")
+    if candidates and not profiled:
+        raise SandboxError(
+            f"all tries in all {len(candidates)} states to profile were lost by the machinery or "
+            "left undecided by the reward"
+        )
     return replace(whole, pivots=tuple(profiled))
 
 

@@ -79,6 +79,7 @@ def _draw_arm(
     if axis == "turns":
         end = max(record.profile.get("turns", 0) for record in records)
     style: dict[str, Any] = {"color": _colour(arm), "linewidth": 2.2}
+    end = max(end, costs[0])
     place.plot(costs[costs <= end], successes[costs <= end], linestyle=":", **style)
     trained = costs >= max(costs[costs <= end])
     place.plot(costs[trained], successes[trained], marker="o", ms=4, label=arm, **style)

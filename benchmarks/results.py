@@ -75,7 +75,8 @@ class Row:
     changes: Mapping[str, Estimate] = field(default_factory=dict)
     """Difference to the base by measurement; of arms only."""
     out_of_domain: Estimate | None = None
-    """Mean of the changes out of domain, each family of tasks counting alike; of arms only."""
+    """Mean of the changes out of domain, each family of tasks counting alike of which the base
+    solves at least ``FLOOR``; of arms only."""
     costs: Mapping[str, float] = field(default_factory=dict)
     """Mean over seeds of what learning cost; of arms only."""
 
@@ -124,6 +125,8 @@ class FinalReach:
     """Lower end of the ratio's 95 % bootstrap interval over seeds, 0 standing for "not reached";
     ``None`` with one seed."""
     high: float | None = None
+    left_out: float = 0.0
+    """Share of the bootstrap's draws in which E2E gained nothing; the interval is of the others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,10 +201,11 @@ def can_be_forgotten(base: Sequence[Mapping[str, EvaluationResult]]) -> tuple[st
 
 def pooled(results: Sequence[EvaluationResult]) -> EvaluationResult:
     """Return one result with the episodes of all, task by task."""
-    first = results[0]
+    # A task whose episodes could not even begin has no id there.
+    task_ids = zip(*(each.task_ids for each in results), strict=True)
     by_task = zip(*(each.successes for each in results), strict=True)
     return EvaluationResult(
-        task_ids=first.task_ids,
+        task_ids=tuple(next(filter(None, ids), "") for ids in task_ids),
         successes=tuple(tuple(one for tries in each for one in tries) for each in by_task),
         infra_errors=sum(each.infra_errors for each in results),
         turns=sum(each.turns for each in results),
@@ -244,7 +248,9 @@ def mean_difference(
         chosen = generator.integers(len(gaps), size=(resamples, len(gaps)))
         drawn.append(gaps[chosen].mean(axis=1))
     low, high = np.quantile(np.mean(drawn, axis=0), [0.025, 0.975])
-    return Estimate(float(np.mean(means)), float(low), float(high))
+    # The last bits of a mean would decide ties.
+    mean, low, high = np.round([np.mean(means), low, high], 12) + 0.0
+    return Estimate(float(mean), float(low), float(high))
 
 
 def mean_costs(records: Sequence[ArmRecord], *, device: str = "cpu") -> dict[str, float]:

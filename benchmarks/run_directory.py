@@ -10,8 +10,11 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock
+
 from benchmarks.deadline import Deadline
-from pivot_envs.errors import RecordError
+from pivot_envs.errors import RecordError, StoreError
+from pivot_envs.files import replace_file
 
 _PACKAGES = ("gymnasium", "numpy", "peft", "pivotrl-envs", "tokenizers", "torch", "transformers")
 
@@ -39,16 +42,21 @@ class RunDirectory:
             Whether something of the run is there already.
 
         Raises:
-            RecordError: The folder holds a run of another configuration, or other files.
-            OSError: The folder cannot be written.
+            RecordError: The folder holds a run of another configuration or other files, or is none
+                that can be written.
         """
         file = self.path / "config.json"
+        if self.path.exists() and not self.path.is_dir():
+            raise RecordError(f"{self.path} is a file; give a folder as --out")
         if file.exists():
             self._compare(file, json.loads(json.dumps(config)))
             return True
         if self.path.exists() and any(self.path.iterdir()):
             raise RecordError(f"{self.path} holds other files; give an empty folder as --out")
-        self.write_json("config.json", {"run": config, "made_with": surroundings()})
+        try:
+            self.write_json("config.json", {"run": config, "made_with": surroundings()})
+        except StoreError as error:
+            raise RecordError(f"{error}; give another --out") from error
         return False
 
     def _compare(self, file: Path, config: Mapping[str, Any]) -> None:
@@ -66,13 +74,22 @@ class RunDirectory:
     def stage(self, name: str, make: Callable[[], Any]) -> Any:
         """Return what the JSON file ``name`` holds; make and write it if it is missing.
 
+        Of several processes that need it at the same time one makes it, and the others wait.
+
         Raises:
             TimeIsUp: It was made, and the deadline has passed.
+            StoreError: It cannot be written.
         """
         file = self.path / name
         if not file.exists():
-            self.write_json(name, make())
-            self.deadline.check()
+            lock = self.path / ".locks" / f"{name.replace('/', '--')}.lock"
+            lock.parent.mkdir(parents=True, exist_ok=True)
+            with FileLock(lock):
+                is_missing = not file.exists()
+                if is_missing:
+                    self.write_json(name, make())
+            if is_missing:
+                self.deadline.check()
         return json.loads(file.read_text(encoding="utf-8"))
 
     def write_json(self, name: str, content: Any) -> Path:
@@ -81,12 +98,13 @@ class RunDirectory:
         return self.write_bytes(name, text.encode())
 
     def write_bytes(self, name: str, content: bytes) -> Path:
-        """Write a file whole and return its path."""
+        """Write a file whole and return its path.
+
+        Raises:
+            StoreError: It cannot be written.
+        """
         file = self.path / name
-        file.parent.mkdir(parents=True, exist_ok=True)
-        partial = file.with_name(f".{file.name}.partial")
-        partial.write_bytes(content)
-        partial.replace(file)
+        replace_file(file, [content], durable=False)
         return file
 
 

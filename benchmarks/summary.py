@@ -6,6 +6,7 @@ from typing import Any, Literal
 from benchmarks.efficiency import final_reaches, reaches
 from benchmarks.evaluations import Measurements
 from benchmarks.findings import findings
+from benchmarks.judgements import RunNumbers
 from benchmarks.kinds import by_kind
 from benchmarks.results import (
     ArmRecord,
@@ -17,7 +18,7 @@ from benchmarks.results import (
     mean_costs,
     mean_difference,
 )
-from benchmarks.targets import RunNumbers, find_targets, verdict
+from benchmarks.targets import find_targets, verdict
 
 Kind = Literal["baseline", "base", "arm"]
 
@@ -49,7 +50,9 @@ def summarise(
     learned = [row for row in rows if row.kind != "baseline"]
     seeds = sorted({record.seed for record in records})
     both, final = reaches(records), final_reaches(records)
-    numbers = RunNumbers(scores, {row.name: row for row in rows}, records, final)
+    numbers = RunNumbers(
+        scores, {row.name: row for row in rows}, records, final, facts.get("demonstrations", {})
+    )
     targets = find_targets(numbers, headline)
     return Results(
         verdict=verdict(targets, facts.get("tried", {})),

@@ -82,13 +82,14 @@ def trials(name: str, protocol: Protocol) -> list[dict[str, float]]:
     ]
 
 
-def mean_success(curve: Sequence[CurvePoint]) -> float:
-    """Return the mean validation success over a curve's points, but for the start.
+def mean_success(curve: Sequence[CurvePoint], profile_turns: int = 0) -> float:
+    """Return the mean validation success over the points of a curve at which it had been trained.
 
     A single point of few episodes says little, and the best of several such points says less.
     The early ones count as much as the late, since the claim is about the cost of getting there.
     """
-    points = [point.success for point in curve if point.turns > 0] or [curve[-1].success]
+    trained = [point.success for point in curve if point.turns > profile_turns]
+    points = trained or [curve[-1].success]
     return sum(points) / len(points)
 
 
@@ -116,12 +117,14 @@ def tune(study: Study, names: Sequence[str], count: int = TRIALS) -> dict[str, A
                 tried = replace(study, protocol=replace(study.protocol, **numbers))
                 arm = Arm(name, TUNING_SEED, tried, evaluator, demonstrations, f"trial-{number}")
                 record = train(arm).record
-                success = mean_success(record.curve)
+                profile_turns = record.profile.get("turns", 0)
+                success = mean_success(record.curve, profile_turns)
                 done.append(
                     {
                         "settings": settings,
                         "validation_success": success,
                         "curve": [asdict(point) for point in record.curve],
+                        "profile_turns": profile_turns,
                         "silent_share": record.silent_share,
                         "wall_s": record.profile_wall_s + record.train_wall_s,
                     }
@@ -154,19 +157,23 @@ def read_tuned(path: Path) -> Mapping[str, Mapping[str, float]]:
 def read_tried(path: Path) -> Mapping[str, float]:
     """Return the validation success of each arm's best trial from a search log.
 
+    It is computed from the curves: older logs were judged by other rules.
+
     Raises:
         RecordError: The file is no search log.
     """
     try:
         trials_of = json.loads(path.read_text(encoding="utf-8"))["trials"]
-        return {
-            name: max(float(trial["validation_success"]) for trial in done)
-            for name, done in trials_of.items()
-        }
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        return {name: max(_success_of(trial) for trial in done) for name, done in trials_of.items()}
+    except (OSError, ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
         raise RecordError(
             f"{path} is no search log of benchmarks.tuning ({error!r:.200})"
         ) from error
+
+
+def _success_of(trial: Mapping[str, Any]) -> float:
+    curve = [CurvePoint(**point) for point in trial["curve"]]
+    return mean_success(curve, trial.get("profile_turns", 0))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -191,7 +198,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             f"time is up; what is finished is kept in {given.out}, and the same command goes on"
         )
         return UNFINISHED
-    except (PivotError, ValueError) as error:
+    except (PivotError, ValueError, ImportError) as error:
         console.print(f"error: {error}", style="red", markup=False, soft_wrap=True)
         return 1
     console.print(f"{run.write_json('tuning.json', log)}", soft_wrap=True)

@@ -232,7 +232,9 @@ class PivotEnv(gym.Env[str, str], ABC):
         except SnapshotError:
             raise
         except (KeyError, TypeError, ValueError) as error:
-            raise SnapshotError(f"the snapshot's state is damaged: {error!r}") from error
+            raise SnapshotError(
+                f"the snapshot's state is damaged, or more than this environment holds: {error!r}"
+            ) from error
         self._task_id = snapshot.task_id
         self._elapsed_turns = snapshot.elapsed_turns
         self._observation = snapshot.observation

@@ -191,6 +191,27 @@ def test_an_interrupt_says_how_to_go_on(tmp_path, model):
     assert f"python -m benchmarks.compare --model {model} --out" in output
 
 
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["--seeds", "0"], "expected --seeds to be at least 1, got 0"),
+        (["--other", "coding"], "expected --other to be another domain than --domain"),
+        (["--tuned", "TUNED", "--arms", "SFT", "E2E"], "got none of E2E; tune them too"),
+        (["--device", "abacus"], "expected --device to be auto or a device of torch"),
+    ],
+)
+def test_what_makes_no_comparison_is_refused_with_what_was_expected(
+    tmp_path, capsys, arguments, expected
+):
+    trial = {"curve": [{"turns": 0, "wall_s": 1.0, "success": 0.5}]}
+    log = {"trials": {"SFT": [trial]}, "best": {"SFT": {"sft_learning_rate": 1e-3}}}
+    (tmp_path / "tuning.json").write_text(json.dumps(log))
+    given = [str(tmp_path / "tuning.json") if one == "TUNED" else one for one in arguments]
+    assert main([*given, "--out", str(tmp_path / "run")]) == 1
+    assert expected in " ".join(capsys.readouterr().out.split())
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_model_that_is_none_is_a_clear_error(tmp_path, capsys):
     (tmp_path / "empty").mkdir()
     arguments = ["--model", str(tmp_path / "empty"), "--out", str(tmp_path / "run")]

@@ -1,3 +1,4 @@
+import pytest
 import torch
 
 from benchmarks.devices import find_device, gpu_name
@@ -13,6 +14,11 @@ def test_the_gpu_preset_takes_the_gpu_if_there_is_one():
 def test_a_named_device_is_taken_whatever_the_preset():
     assert find_device("cpu", "gpu") == "cpu"
     assert find_device("auto", "quick") == BEST
+
+
+def test_a_device_that_torch_does_not_know_is_refused():
+    with pytest.raises(ValueError, match="expected --device to be auto or a device of torch"):
+        find_device("gpu7", "quick")
 
 
 def test_the_processor_is_no_gpu():

@@ -122,6 +122,21 @@ def test_a_task_without_an_outcome_is_left_out_of_a_difference():
     assert difference([lost], [other]).mean == 1.0
 
 
+def test_a_tie_is_a_tie_whatever_the_rounding_of_its_parts():
+    def tries(*counts):
+        ten = tuple(tuple(n < count for n in range(10)) for count in counts)
+        return [EvaluationResult(("a", "b"), ten, 0, 20)]
+
+    assert difference(tries(8, 4), tries(6, 6)).mean == 0.0
+    assert difference(tries(6, 6), tries(8, 4)).mean == 0.0
+
+
+def test_a_task_that_could_not_begin_has_the_name_that_another_seed_knows():
+    lost = EvaluationResult(("", "b"), ((), (True,)), 1, 2)
+    whole = EvaluationResult(("a", "b"), ((False,), (True,)), 0, 2)
+    assert pooled([lost, whole]).task_ids == ("a", "b")
+
+
 def test_a_mean_difference_counts_families_alike():
     small, large = ([result(2, 2)], [result(0, 2)]), ([result(0, 8)], [result(0, 8)])
     one = mean_difference([small, large])
@@ -204,7 +219,7 @@ def test_the_page_is_self_contained_and_escaped(scores, records):
     assert page.count("data:image/png;base64,") == 2
     assert "http" not in page
     first = page[page.index("<p") : page.index("</p>")]
-    assert "Of the 5 targets, every cost counted, pivot meets" in first
+    assert "Of the 5 targets, profiling counted" in first
     assert "seed 1" in page
 
 

@@ -1,3 +1,6 @@
+import time
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
 from benchmarks.deadline import Deadline, TimeIsUp
@@ -27,6 +30,28 @@ def test_an_interrupted_stage_leaves_nothing(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         run.stage("stage.json", interrupted)
     assert run.stage("stage.json", lambda: 1) == 1
+
+
+def test_a_stage_that_two_need_at_the_same_time_is_made_once(tmp_path):
+    calls = []
+
+    def slow():
+        calls.append(1)
+        time.sleep(0.2)
+        return len(calls)
+
+    with ThreadPoolExecutor(4) as threads:
+        found = list(
+            threads.map(lambda _: RunDirectory(tmp_path).stage("a/b.json", slow), range(4))
+        )
+    assert found == [1] * 4
+
+
+def test_a_folder_that_cannot_be_one_is_refused(tmp_path):
+    (tmp_path / "file").write_text("")
+    for name in ("file", "file/below"):
+        with pytest.raises(RecordError, match="--out"):
+            RunDirectory(tmp_path / name).claim({})
 
 
 def test_time_is_up_only_after_a_stage_was_kept(tmp_path):

@@ -57,7 +57,10 @@ def verdicts(results):
 def test_targets_that_are_met_are_said_to_be_met_with_their_figures():
     results = report([SFT, E2E, PIVOT], pivot=measured(6), SFT=measured(3), E2E=measured(5))
     assert verdicts(results) == ["met"] * 5
-    assert "Of the 5 targets, every cost counted, pivot meets 5 and misses 0." in results.verdict
+    assert results.verdict.startswith(
+        "Of the 5 targets, profiling counted and what the demonstrator and tuning took not, pivot "
+        "meets 5 and misses 0."
+    )
     assert "E2E took 1,000 turns and pivot 200 turns, profiling counted: 5.00" in results.verdict
     assert "600 s and pivot 100 s, profiling counted: 6.00 times as much" in results.verdict
     assert "one seed, so no interval" in results.verdict
@@ -113,6 +116,35 @@ def test_a_success_that_was_never_reached_is_missed_and_told_with_the_best():
     assert verdicts(results)[:2] == ["missed", "missed"]
     assert "pivot never reached E2E's final validation success of 50.0 %" in results.verdict
     assert "(it began at 20.0 %): the best of its mean curve is 30.0 %" in results.verdict
+
+
+def test_what_was_never_reached_on_average_may_be_in_some_draws_of_seeds():
+    flat = record("pivot", [(0, 0, 0.2), (100, 50, 0.3)])
+    fast = record("pivot", [(0, 0, 0.2), (100, 50, 0.6)], seed=1)
+    late = record("E2E", [(0, 0, 0.2), (1000, 600, 0.5)], seed=1)
+    results = report([E2E, late, flat, fast])
+    assert "the best of its mean curve is 45.0 % (95 % interval over seeds 0.00 to" in (
+        results.verdict
+    )
+    assert "0 standing for not reached), an interval that also holds the target" in results.verdict
+    assert results.targets[0].targets[0].figure.startswith("not reached [0.00, 1")
+
+
+def test_the_demonstrators_turns_are_on_no_bill_and_said_to_be():
+    demonstrations = {"turns": 50, "wall_s": 20.0}
+    numbers = {name: [measured(4)] for name in ("base", "E2E", "pivot")}
+    facts = {**FACTS, "demonstrations": demonstrations}
+    turns, wall_s, *_ = summarise(numbers, [E2E, PIVOT], facts).targets[0].targets
+    assert turns.value == pytest.approx(5.0)
+    assert turns.sentence.endswith("with the demonstrator's 50 turns on pivot's bill it is 4.00")
+    assert wall_s.sentence.endswith("with the demonstrator's 20 s on pivot's bill it is 5.00")
+
+
+def test_draws_in_which_e2e_gained_nothing_are_told():
+    worse = record("E2E", [(0, 0, 0.2), (1000, 600, 0.1)], seed=1)
+    also = record("pivot", [(0, 0, 0.2), (100, 50, 0.5)], seed=1)
+    text = report([E2E, worse, PIVOT, also]).targets[0].targets[0].sentence
+    assert "% of draws in which E2E gained nothing)" in text
 
 
 def test_an_estimate_whose_interval_holds_the_opposite_is_told_so():

@@ -1,4 +1,5 @@
 import json
+from dataclasses import asdict
 
 import pytest
 
@@ -41,6 +42,12 @@ def test_a_trial_is_judged_by_its_whole_curve_but_for_the_start():
     assert mean_success(curve) == 0.25
 
 
+def test_profiling_is_no_point_of_training():
+    points = [(0, 1.0), (400, 1.0), (800, 0.25), (1_200, 0.5)]
+    curve = [CurvePoint(turns, 0.0, success) for turns, success in points]
+    assert mean_success(curve, 400) == 0.375
+
+
 def test_an_arm_that_spends_no_turns_is_judged_by_its_end():
     assert mean_success([CurvePoint(0, 0.0, 1.0), CurvePoint(0, 9.0, 0.5)]) == 0.5
     assert mean_success([CurvePoint(0, 0.0, 0.75)]) == 0.75
@@ -75,7 +82,12 @@ def test_a_file_that_is_no_search_log_is_refused(tmp_path, text):
 
 
 def test_the_best_trial_of_each_arm_is_read_from_a_search_log(tmp_path):
-    trials_of = {"SFT": [{"validation_success": 0.25}, {"validation_success": 0.5}]}
+    def trial(success, **more):
+        points = [(0, 0.0, 0.9), (400, 9.0, success)]
+        return {"curve": [asdict(CurvePoint(*point)) for point in points], **more}
+
+    # An older log was judged by another rule.
+    trials_of = {"SFT": [trial(0.25), trial(0.5, validation_success=0.7)]}
     path = tmp_path / "tuning.json"
     path.write_text(json.dumps({"trials": trials_of, "best": {}}))
     assert read_tried(path) == {"SFT": 0.5}

@@ -108,6 +108,19 @@ def test_a_restore_applies_the_limits_of_the_snapshot(make_env: MakeEnv, docker_
     assert settings_of(env) == wide
 
 
+@pytest.mark.docker
+def test_a_snapshot_with_limits_that_an_embedded_box_lacks_is_refused_by_one(
+    make_env: MakeEnv, docker_image: str
+) -> None:
+    limited = make_env(sandbox="docker", image=docker_image, limits={"cpus": 0.5})
+    snapshot = populate(limited)
+    embedded = make_env()
+    with pytest.raises(SnapshotError, match=r"more than this environment holds.*sandbox='docker'"):
+        embedded.reset(options={"snapshot": snapshot})
+    embedded.reset(options={"task_id": CLAMP})
+    assert act(embedded, "bash", command="echo usable") == "usable"
+
+
 def settings_of(env: CodingEnv) -> dict[str, Any]:
     """Return what the engine says about the environment's container."""
     assert isinstance(env._sandbox, DockerSandbox)
