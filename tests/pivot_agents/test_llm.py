@@ -25,7 +25,9 @@ def test_a_greedy_policy_is_a_view_that_always_says_the_same(tiny_policy):
     greedy = tiny_policy.greedy()
     assert greedy.model is tiny_policy.model
     first, second = greedy.act([context()] * 2)
-    assert first == second
+    assert first.token_ids == second.token_ids
+    # A batch's rows may differ in the last bits.
+    assert first.logprobs == pytest.approx(second.logprobs, abs=1e-5)
     assert greedy.act([context()])[0].token_ids == first.token_ids
 
 

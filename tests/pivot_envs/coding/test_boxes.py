@@ -118,7 +118,7 @@ def test_a_snapshot_with_limits_that_an_embedded_box_lacks_is_refused_by_one(
     with pytest.raises(SnapshotError, match=r"more than this environment holds.*sandbox='docker'"):
         embedded.reset(options={"snapshot": snapshot})
     embedded.reset(options={"task_id": CLAMP})
-    assert act(embedded, "bash", command="echo usable") == "usable"
+    assert act(embedded, "bash", command="echo usable").startswith("usable")
 
 
 def settings_of(env: CodingEnv) -> dict[str, Any]:
