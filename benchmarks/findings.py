@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 
+from benchmarks.arm_options import ARMS
+from benchmarks.efficiency import course_of, mean_course
 from benchmarks.evaluations import Measurements
 from benchmarks.results import ArmRecord, Estimate, Reach, Row, difference, is_out_of_domain
 
@@ -30,6 +32,7 @@ def findings(
         *(_has_read(row.name, honest, scores) for row in models),
         *(_has_learned(row) for row in arms),
         *(_has_kept(row) for row in arms),
+        *_courses(records),
         *dict.fromkeys(_efficiency(each) for each in reaches),
         *_notes(records),
     )
@@ -85,6 +88,22 @@ def _has_kept(row: Row) -> str:
         if is_out_of_domain(name)
     ]
     return f"Out of domain, {row.name}: {'; '.join(parts)}."
+
+
+def _courses(records: Sequence[ArmRecord]) -> tuple[str, ...]:
+    """Say where the mean curve of each RL arm began, was best and ended."""
+    said = []
+    for arm in dict.fromkeys(each.arm for each in records):
+        if ARMS[arm].learning == "imitation":
+            continue
+        mean = mean_course([course_of(each) for each in records if each.arm == arm])
+        best = int(mean.success.argmax())
+        began, top, ended = (100 * mean.success[place] for place in (0, best, -1))
+        said.append(
+            f"On the validation tasks {arm} began at {began:.1f} %, was best at {top:.1f} % after "
+            f"{mean.turns[best]:,.0f} turns, and ended at {ended:.1f} %."
+        )
+    return tuple(said)
 
 
 def _efficiency(reach: Reach) -> str:

@@ -122,6 +122,13 @@ def test_a_task_without_an_outcome_is_left_out_of_a_difference():
     assert difference([lost], [other]).mean == 1.0
 
 
+def test_it_is_said_where_a_curve_began_was_best_and_ended(scores, records):
+    falls = record("pivot", 0, [(0, 0, 0.2), (400, 20, 0.7), (700, 50, 0.5)])
+    said = " ".join(summarise(scores, [*records[:4], falls], FACTS).findings)
+    assert "pivot began at 20.0 %, was best at 70.0 % after 400 turns, and ended at 50.0 %" in said
+    assert "tasks SFT began" not in said
+
+
 def test_a_tie_is_a_tie_whatever_the_rounding_of_its_parts():
     def tries(*counts):
         ten = tuple(tuple(n < count for n in range(10)) for count in counts)
