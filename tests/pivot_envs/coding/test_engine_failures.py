@@ -57,8 +57,9 @@ class OwnEngine:
             env=surroundings,
             capture_output=True,
             text=True,
-            check=True,
+            check=False,
         )
+        assert run.returncode == 0, run.stderr
         return run.stdout
 
     def _await_end(self, has_ended: Callable[[], bool]) -> None:
@@ -117,6 +118,16 @@ def test_an_engine_that_stops_truncates_the_episode_until_it_is_back(
     engine.start()
     env.reset(options={"snapshot": snapshot})
     assert "clamp" in env.step('{"name": "view"}')[0]
+
+
+def test_an_engine_starts_where_another_process_has_the_number_of_its_last_containerd(
+    engine: OwnEngine,
+) -> None:
+    engine.stop()
+    (engine.folder / "run" / "containerd" / "containerd.pid").write_text(str(os.getpid()))
+    begun = time.monotonic()
+    engine.start()
+    assert time.monotonic() - begun < 15
 
 
 def test_a_killed_engine_truncates_the_episode_and_loses_no_snapshot(
