@@ -127,6 +127,12 @@ class Plan:
         """Return what differs from the protocol for an arm."""
         return (self.tuned or {}).get(arm, {})
 
+    @property
+    def untuned(self) -> tuple[str, ...]:
+        """Arms with settings that were tuned for another."""
+        tried = {} if self.tried is None else self.tried
+        return tuple(arm for arm in self.arms if self.settings(arm) and arm not in tried)
+
     def jobs(self, seeds: int) -> tuple[tuple[str, int], ...]:
         """Return the arms and seeds that are to be run alone, of a run with so many seeds.
 

@@ -7,7 +7,7 @@ writes results.json, curves.png, bars.png and report.html. The protocol is in RE
 import shlex
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,20 +16,20 @@ import tyro
 from rich.console import Console
 
 import pivot_envs  # noqa: F401  registers the environments
-from benchmarks.arm_options import MAIN_ARMS, Plan
+from benchmarks.arguments import Arguments
+from benchmarks.arm_options import Plan
 from benchmarks.arms import Arm, train
 from benchmarks.deadline import UNFINISHED, Deadline, TimeIsUp
 from benchmarks.devices import find_device, gpu_name
-from benchmarks.domains import BASE_MODELS, Domain, DomainName, find_domain
+from benchmarks.domains import BASE_MODELS, Domain, find_domain
 from benchmarks.evaluations import Evaluator, Measurements
 from benchmarks.plots import draw_bars, draw_curves
-from benchmarks.protocol import PresetName, Protocol, protocol_for
+from benchmarks.protocol import Protocol
 from benchmarks.report import print_table, render_html
 from benchmarks.results import ArmRecord, Results
 from benchmarks.run_directory import RunDirectory
 from benchmarks.study import Study, collect_demonstrations, configuration, progress_bars
 from benchmarks.summary import summarise
-from benchmarks.tuning import read_tried, read_tuned
 from pivot_agents.llm import LLMPolicy
 from pivot_agents.pool import Backend
 from pivot_envs.errors import PivotError, RecordError
@@ -37,49 +37,6 @@ from pivot_envs.errors import PivotError, RecordError
 INTERRUPTED = 130
 """Exit status after Ctrl-C, as shells have it."""
 DEFAULT_PLAN = Plan()
-
-
-@dataclass(frozen=True)
-class Arguments:
-    """Compare SFT, E2E and pivot on one base model."""
-
-    preset: PresetName = "quick"
-    """``quick`` takes minutes on two CPU cores, ``full`` hours, ``gpu`` is for larger models; see
-    benchmarks/README.md."""
-    domain: DomainName = "coding"
-    """``coding``: bugs in real packages. ``web``: MiniWoB++ in a browser; needs the extra web."""
-    other: DomainName | None = None
-    """Also measure, on this domain, what is forgotten."""
-    model: str | None = None
-    """Folder or hub id of a causal language model with a chat template; the domain's shipped one by
-    default."""
-    out: Path | None = None
-    """Run directory; ``runs/compare-<preset>`` by default, with the domain if it is not coding. An
-    unfinished run in it goes on."""
-    tasks: Path | None = None
-    """File of coding tasks; the shipped one by default."""
-    arms: tuple[str, ...] = MAIN_ARMS
-    """Which arms to run; a run directory can get more of them later. benchmarks/README.md lists
-    them."""
-    headline: str = "pivot"
-    """The arm that the claim is about: whose targets the report begins with. A run directory keeps
-    to it."""
-    only: tuple[str, ...] = ()
-    """Run these jobs and no more, each an arm and a seed such as ``pivot:0``; the report is made by
-    the command without them."""
-    tuned: Path | None = None
-    """Search log of benchmarks.tuning, whose best settings the arms then use."""
-    seeds: int | None = None
-    """How often each arm is run; the preset's number by default."""
-    max_lines: int | None = None
-    """Longest function body of a task, in lines; the preset's by default."""
-    minutes: float | None = None
-    """Stop at the next step after so many minutes; the same command goes on."""
-    device: str | None = None
-    """Where the model runs: a name for torch, or ``auto`` for the GPU if there is one. By default
-    the CPU, with ``--preset gpu`` ``auto``."""
-    pool: Backend = "threads"
-    """Where environments are held: in this process, in processes of their own or in Ray actors."""
 
 
 def compare(
@@ -141,7 +98,7 @@ def compare(
             return None
         scores, records = _measure(study, plan)
     config |= {"tuned": {name: dict(plan.settings(name)) for name in plan.arms}}
-    facts = _facts(study, config) | {"tried": dict(plan.tried or {})}
+    facts = _facts(study, config) | {"tried": dict(plan.tried or {}), "untuned": plan.untuned}
     results = summarise(scores, records, facts, headline=plan.headline)
     _write(run, results, scores)
     print_table(results, console)
@@ -240,38 +197,16 @@ def _write(run: RunDirectory, results: Results, scores: dict[str, list[Measureme
     run.write_bytes("report.html", render_html(results, curves=curves, bars=bars).encode())
 
 
-def _check(given: Arguments, protocol: Protocol, plan: Plan) -> None:
-    if protocol.seeds < 1:
-        raise ValueError(f"expected --seeds to be at least 1, got {protocol.seeds}")
-    if given.other == given.domain:
-        raise ValueError(f"expected --other to be another domain than --domain, got {given.other}")
-    jobs = [name for name, _ in plan.jobs(protocol.seeds)] or plan.arms
-    untuned = [arm for arm in jobs if plan.tuned is not None and arm not in plan.tuned]
-    if untuned:
-        raise ValueError(
-            f"expected settings of every arm in {given.tuned}, got none of {', '.join(untuned)}; "
-            "tune them too (python -m benchmarks.tuning), or leave --tuned or these arms out"
-        )
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit status."""
     given = tyro.cli(Arguments, args=arguments)
-    protocol = protocol_for(given.preset, given.domain)
-    if given.seeds is not None:
-        protocol = replace(protocol, seeds=given.seeds)
-    if given.max_lines is not None:
-        protocol = replace(protocol, max_lines=given.max_lines)
     name = given.preset if given.domain == "coding" else f"{given.domain}-{given.preset}"
     out = given.out or Path("runs") / f"compare-{name}"
     console = Console()
     try:
-        tuned = None if given.tuned is None else read_tuned(given.tuned)
-        tried = None if given.tuned is None else read_tried(given.tuned)
-        plan = Plan(given.arms, given.headline, tuned, tried, given.only)
-        _check(given, protocol, plan)
+        plan = given.plan()
         compare(
-            protocol,
+            given.protocol(),
             model=given.model or BASE_MODELS[given.domain],
             out=out,
             console=console,

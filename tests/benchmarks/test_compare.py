@@ -195,6 +195,9 @@ def test_an_interrupt_says_how_to_go_on(tmp_path, model):
     ("arguments", "expected"),
     [
         (["--seeds", "0"], "expected --seeds to be at least 1, got 0"),
+        (["--turns", "0"], "expected --turns to be at least 1, got 0"),
+        (["--untuned-as", "SFT"], "got SFT; give --tuned FILE beside it"),
+        (["--tuned", "TUNED", "--untuned-as", "E2E"], "got E2E; give one of SFT"),
         (["--other", "coding"], "expected --other to be another domain than --domain"),
         (["--tuned", "TUNED", "--arms", "SFT", "E2E"], "got none of E2E; tune them too"),
         (["--device", "abacus"], "expected --device to be auto or a device of torch"),
