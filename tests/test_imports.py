@@ -63,7 +63,7 @@ def import_in_new_process(
         env={"PYTHONPATH": str(ROOT), "HOME": str(folder), "PATH": "/usr/bin:/bin"},
         capture_output=True,
         text=True,
-        timeout=100,
+        timeout=280,
         check=False,
     )
     assert (finished.returncode, finished.stderr) == (0, "")
@@ -86,6 +86,7 @@ def test_policies_without_a_model_load_no_heavy_library(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(300)
 def test_importing_the_agents_starts_nothing(tmp_path):
     libraries = ["torch", "transformers", "peft"]
     _, before, after = import_in_new_process(MODULES["pivot_agents"], tmp_path, libraries)

@@ -105,7 +105,7 @@ def test_what_the_training_program_imports_exists():
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 @pytest.mark.usefixtures("_coding_env_or_skip")
 def test_the_training_program_runs_with_smaller_numbers(monkeypatch, tmp_path, capsys):
     program = PROGRAMS[2]

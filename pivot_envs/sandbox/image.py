@@ -90,8 +90,9 @@ def _remove_nameless(engine: Any, image: str) -> None:
     """Remove an image that has lost its name, unless it has others or a container uses it."""
     import docker
 
-    if not engine.inspect_image(image)["RepoTags"]:
-        with contextlib.suppress(docker.errors.APIError):
+    # Another process may have removed it meanwhile.
+    with contextlib.suppress(docker.errors.APIError):
+        if not engine.inspect_image(image)["RepoTags"]:
             engine.remove_image(image)
 
 

@@ -33,7 +33,11 @@ def prune() -> Pruned:
             if owner is None or not owner.is_gone():
                 kept.append(found["Id"])
                 continue
-            with contextlib.suppress(docker.errors.NotFound):
+            try:
                 engine.remove_container(found["Id"], force=True, v=True)
+            except docker.errors.APIError as error:
+                # It is gone, or the engine removes it already.
+                if error.status_code not in (404, 409):
+                    raise
             removed.append(found["Id"])
     return Pruned(tuple(removed), tuple(kept))

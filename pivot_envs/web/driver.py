@@ -2,6 +2,7 @@
 
 import asyncio
 import atexit
+import contextlib
 import os
 import threading
 import weakref
@@ -155,7 +156,7 @@ class Driver:
         if not self._is_alive:
             return
         try:
-            self.run(self._stop_playwright(), 5.0)
+            self.run(self._stop_playwright(), 15.0)
         except InfraError:
             self._kill()
         self._is_closed = True
@@ -176,6 +177,9 @@ class Driver:
         )
         if process is not None and process.returncode is None:
             process.kill()
+            # The loop must hear of it before it is closed, or the pipes stay open.
+            with contextlib.suppress(InfraError):
+                self.run(process.wait(), 5.0)
 
     def _stop_loop(self) -> None:
         self._is_closed = True

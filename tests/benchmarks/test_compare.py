@@ -26,9 +26,9 @@ MICRO = replace(
     test_tasks=2,
     test_samples=1,
     unseen_tasks=1,
-    unseen_samples=1,
+    unseen_samples=2,
     validation_tasks=1,
-    validation_samples=1,
+    validation_samples=2,
     validate_every_turns=8,
     drills=2,
     e2e_groups=1,
@@ -164,6 +164,7 @@ def test_an_unknown_arm_is_named_with_those_there_are(tmp_path, model, capsys):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 def test_an_interrupt_says_how_to_go_on(tmp_path, model):
     command = [sys.executable, "-m", "benchmarks.compare", "--model", model]
     command += ["--out", str(tmp_path / "run")]
@@ -177,13 +178,12 @@ def test_an_interrupt_says_how_to_go_on(tmp_path, model):
     )
     assert process.stdout is not None
     try:
-        for _ in range(600):
-            if (tmp_path / "run" / "config.json").exists():
+        for _ in range(3000):
+            if (tmp_path / "run" / "config.json").exists() or process.poll() is not None:
                 break
-            process.poll()
             signal.sigtimedwait([], 0.1)
         process.send_signal(signal.SIGINT)
-        output, _ = process.communicate(timeout=100)
+        output, _ = process.communicate(timeout=200)
     finally:
         process.kill()
         process.communicate()

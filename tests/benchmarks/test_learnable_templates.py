@@ -12,6 +12,7 @@ from benchmarks.learnable_templates import (
     ranked,
 )
 from benchmarks.web_domain import UNSEEN
+from pivot_envs.errors import BrowserUnavailableError, SourceError
 
 
 def written(folder: Path, **templates: tuple[float, float]) -> Path:
@@ -63,11 +64,16 @@ def test_too_few_instances_and_a_file_without_candidates_are_refused(tmp_path: P
 
 
 @pytest.mark.web
+@pytest.mark.slow
+@pytest.mark.timeout(600)
 def test_a_template_is_measured_before_and_after_end_to_end_training(tmp_path: Path) -> None:
     mixed = written(tmp_path, click_option=(0.5, 2.5))
     out = tmp_path / "run"
     arguments = Arguments(mixed=mixed, turns=1, instances=2, samples=1, out=out)
-    (found,) = measure(arguments, Console(quiet=True))
+    try:
+        (found,) = measure(arguments, Console(quiet=True))
+    except (BrowserUnavailableError, SourceError) as reason:
+        pytest.skip(f"pivot/Web-v0 cannot run here: {reason}")
     assert found.template == "click-option"
     assert 0 <= found.before <= 1
     assert 0 <= found.after <= 1

@@ -101,7 +101,13 @@ def test_candidates_are_the_states_before_needed_actions() -> None:
 @pytest.mark.web
 def test_detours_on_a_page_are_not_needed() -> None:
     def make_env() -> gym.Env[str, str]:
-        return gym.make("pivot/Web-v0", suite="miniwob", tasks=["click-option#3"], max_turns=8)
+        return gym.make(
+            "pivot/Web-v0",
+            suite="miniwob",
+            tasks=["click-option#3"],
+            max_turns=8,
+            timeout_s=60.0,
+        )
 
     def expert(context: Context) -> str:
         wanted = context.messages[0].content.partition("Select ")[2].split(" and ")[0]

@@ -67,7 +67,7 @@ def test_tries_lost_to_the_machinery_are_left_out(drill, candidates):
             raise InfraError("no sandbox")
         return FunctionalReward(PivotResetWrapper(drill.make_env(), candidates))
 
-    with EnvPool(make, 4) as pool:
+    with EnvPool(make, 1) as pool:
         found = profile(candidates, pool, ScriptedPolicy(lambda _: ""), samples_per_state=2)
     assert [one.pivot_id for one in found] == [one.pivot_id for one in candidates[1:]]
     assert [len(one.profile.rewards) for one in found] == [1, 2, 2, 2, 2, 2, 2]

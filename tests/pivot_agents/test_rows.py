@@ -84,7 +84,7 @@ def test_micro_batches_add_up_to_the_gradient_of_one_batch(model, micro_batch_to
         return torch.cat([parameter.grad.flatten() for parameter in model.parameters()])
 
     whole = gradient(1000)
-    assert (gradient(micro_batch_tokens) - whole).norm() < 1e-6 * whole.norm()
+    assert (gradient(micro_batch_tokens) - whole).norm() < 1e-5 * whole.norm()
 
 
 def test_targets_know_their_row_and_its_weight():

@@ -4,11 +4,13 @@ import os
 import shutil
 import sys
 import tarfile
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from pivot_envs.errors import SandboxUnavailableError
 from pivot_envs.sandbox import image
@@ -47,7 +49,9 @@ def docker_image() -> str:
         pytest.skip(str(error))
     builder = f"{sys.version} {pytest.__version__} {Path(image.__file__).read_text()}"
     name = f"pivotrl-envs-tests:{sha256(builder.encode())[:16]}"
-    with contextlib.closing(engine):
+    # Once for all test processes: they share the engine.
+    lock = FileLock(Path(tempfile.gettempdir()) / f"{name.replace(':', '-')}.lock")
+    with contextlib.closing(engine), lock:
         if not engine.images(name):
             image.build_image(name)
     return name

@@ -117,9 +117,9 @@ def train_and_be_killed(folder, seed, kills):
         if child == 0:
             train(folder)
             os._exit(0)
-        wait_for(finished_steps(folder) + chance.randint(0, 2), child, folder)
+        wait_for(finished_steps(folder) + chance.randint(0, 1), child, folder)
         # Somewhere in the next rollouts, update or checkpoint, or still in the start.
-        time.sleep(chance.uniform(0.0, 0.4))
+        time.sleep(chance.uniform(0.0, 1.5) * step_s(folder))
         os.kill(child, signal.SIGKILL)
         _, status = os.waitpid(child, 0)
         state = "killed" if os.WIFSIGNALED(status) else "finished"
@@ -136,8 +136,20 @@ def wait_for(steps, child, folder):
 
 
 def finished_steps(folder):
+    return len(finished(folder))
+
+
+def step_s(folder):
+    """Seconds that the last step took, on this machine and beside what else it does."""
+    lines = finished(folder)
+    return json.loads(lines[-1])["wall_s"] if lines else 0.2
+
+
+def finished(folder):
+    """The lines of the finished steps."""
     metrics = folder / "0" / "metrics.jsonl"
-    return metrics.read_text().count("\n") if metrics.exists() else 0
+    text = metrics.read_text() if metrics.exists() else ""
+    return text[: text.rfind("\n") + 1].splitlines()
 
 
 if __name__ == "__main__":

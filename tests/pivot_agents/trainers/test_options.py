@@ -92,8 +92,8 @@ def test_groups_that_teach_nothing_are_in_the_loss_if_they_hold_the_policy(train
 def test_micro_batches_add_up_to_one_batch(train):
     (whole,), whole_weights = train(max_steps=1, micro_batch_tokens=100_000)
     (parts,), parts_weights = train(max_steps=1, micro_batch_tokens=60)
-    assert parts.loss == pytest.approx(whole.loss, rel=1e-6)
-    assert parts.gradient_norm == pytest.approx(whole.gradient_norm, rel=1e-6)
+    assert parts.loss == pytest.approx(whole.loss, rel=1e-5, abs=1e-7)
+    assert parts.gradient_norm == pytest.approx(whole.gradient_norm, rel=1e-5)
     # Adam divides by the gradient's own size, which makes more of rounding where that is small.
     assert (parts_weights - whole_weights).norm() < 1e-5 * whole_weights.norm()
 

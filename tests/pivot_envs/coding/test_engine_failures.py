@@ -125,9 +125,8 @@ def test_an_engine_starts_where_another_process_has_the_number_of_its_last_conta
 ) -> None:
     engine.stop()
     (engine.folder / "run" / "containerd" / "containerd.pid").write_text(str(os.getpid()))
-    begun = time.monotonic()
     engine.start()
-    assert time.monotonic() - begun < 15
+    assert "containerd is still running" not in (engine.folder / "dockerd.log").read_text()
 
 
 def test_a_killed_engine_truncates_the_episode_and_loses_no_snapshot(

@@ -31,6 +31,7 @@ def test_an_image_is_labelled_and_has_a_user_of_its_own(docker_image: str) -> No
 
 @pytest.mark.docker
 @pytest.mark.slow
+@pytest.mark.timeout(400)
 def test_an_image_that_is_built_again_leaves_no_nameless_one(docker_image: str) -> None:
     name = "pivotrl-envs-tests:again"
     with contextlib.closing(connect()) as engine:

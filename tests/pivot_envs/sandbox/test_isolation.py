@@ -136,7 +136,7 @@ def test_a_killed_agent_leaves_nothing_running(make_embedded_box: MakeBox) -> No
     (launcher,) = _launchers() - before
     (agent,) = _children(launcher)
     box.run("sleep 96.5 & setsid sleep 96.5 & (setsid sleep 96.5 &) & /bin/sleep 0.3", timeout_s=5)
-    assert _count("96.5") == 3
+    _await_count("96.5", 3)
     os.kill(agent, signal.SIGKILL)
     _await_none("96.5")
     with pytest.raises(SandboxError, match="died"):
@@ -146,7 +146,7 @@ def test_a_killed_agent_leaves_nothing_running(make_embedded_box: MakeBox) -> No
 def test_closing_ends_every_process(make_box: MakeBox) -> None:
     with make_box() as box:
         box.run("sleep 98.7 & setsid sleep 98.7 & /bin/sleep 0.2", timeout_s=5)
-        assert _count("98.7") == 2
+        _await_count("98.7", 2)
     _await_none("98.7")
 
 
@@ -202,10 +202,14 @@ def _count(text: str) -> int:
 
 
 def _await_none(text: str) -> None:
-    deadline = time.monotonic() + 5
-    while _count(text) and time.monotonic() < deadline:
+    _await_count(text, 0)
+
+
+def _await_count(text: str, count: int) -> None:
+    deadline = time.monotonic() + 10
+    while _count(text) != count and time.monotonic() < deadline:
         time.sleep(0.02)
-    assert _count(text) == 0
+    assert _count(text) == count
 
 
 def _launchers() -> set[int]:

@@ -83,8 +83,8 @@ def test_an_ended_shell_comes_back_as_it_was(box: Sandbox, command: str, code: i
 def test_a_timeout_returns_what_was_printed_and_keeps_the_shell(box: Sandbox) -> None:
     box.run("X=kept", timeout_s=5)
     started = time.monotonic()
-    result = box.run("echo begun; X=lost; sleep 30; echo never", timeout_s=0.3)
-    assert time.monotonic() - started < 3
+    result = box.run("echo begun; X=lost; sleep 30; echo never", timeout_s=1.0)
+    assert time.monotonic() - started < 20
     assert (result.output, result.exit_code, result.timed_out) == ("begun\n", None, True)
     assert output_of(box, "echo $X") == "kept\n"
 
@@ -144,8 +144,8 @@ def test_output_that_is_no_text_is_shown_with_replacements(box: Sandbox) -> None
 
 
 def test_output_of_background_processes_comes_with_the_next_command(box: Sandbox) -> None:
-    box.run("(sleep 0.2; echo late) &", timeout_s=5)
-    assert output_of(box, "sleep 0.5") == "late\n"
+    box.run("(sleep 0.2; echo late; touch done) &", timeout_s=5)
+    assert output_of(box, "until test -e done; do sleep 0.05; done") == "late\n"
 
 
 def test_a_nul_character_and_lone_surrogates_do_not_break_the_shell(box: Sandbox) -> None:

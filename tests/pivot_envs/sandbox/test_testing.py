@@ -85,7 +85,7 @@ class LeavesProcesses(EmbeddedSandbox):
     def load(self, state: SandboxState) -> None:
         super().load(state)
         if "setsid" in self._command and "echo begun" not in self._command:
-            super().run(self._command, timeout_s=5)
+            super().run(f"{self._command}; /bin/sleep 0.3", timeout_s=5)
 
 
 class IgnoresTimeouts(EmbeddedSandbox):

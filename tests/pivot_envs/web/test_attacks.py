@@ -14,8 +14,6 @@ Step = tuple[str, float, bool, bool, dict[str, Any]]
 Visit = Callable[..., Step]
 Call = Callable[..., str]
 
-CANARY_PORT = 38_471
-
 
 @pytest.fixture
 def visit(
@@ -125,10 +123,10 @@ def test_addresses_of_other_kinds_are_refused(visit: Any, call: Call) -> None:
 
 
 @pytest.fixture
-def canary() -> Iterator[list[str]]:
+def canary() -> Iterator[tuple[int, list[str]]]:
     """Listen on a port of the loopback and record who calls."""
     calls: list[str] = []
-    server = socket.create_server(("127.0.0.1", CANARY_PORT))
+    server = socket.create_server(("127.0.0.1", 0))
 
     def listen() -> None:
         while True:
@@ -140,19 +138,20 @@ def canary() -> Iterator[list[str]]:
             connection.close()
 
     threading.Thread(target=listen, daemon=True).start()
-    yield calls
+    yield server.getsockname()[1], calls
     server.shutdown(socket.SHUT_RDWR)
     server.close()
 
 
 def test_other_servers_of_the_machine_are_out_of_reach(
-    visit: Any, call: Call, canary: list[str]
+    visit: Any, call: Call, canary: tuple[int, list[str]]
 ) -> None:
+    port, calls = canary
     script = f"""
-      const other = 'http://127.0.0.1:{CANARY_PORT}/';
+      const other = 'http://127.0.0.1:{port}/';
       fetch(other, {{mode: 'no-cors'}}).catch(() => 0);
       new Image().src = other;
-      try {{ new WebSocket('ws://127.0.0.1:{CANARY_PORT}/'); }} catch (error) {{}}
+      try {{ new WebSocket('ws://127.0.0.1:{port}/'); }} catch (error) {{}}
       navigator.sendBeacon(other, 'x');
       const frame = document.createElement('iframe');
       frame.src = other.replace('127.0.0.1', 'localhost');
@@ -161,7 +160,7 @@ def test_other_servers_of_the_machine_are_out_of_reach(
       link.rel = 'preconnect'; link.href = other; document.head.append(link);"""
     env, _ = visit(button(script), call("click", ref=1), call("press", key="Tab"))
     assert env.is_running
-    assert canary == []
+    assert calls == []
 
 
 def test_service_workers_are_blocked(visit: Any, call: Call) -> None:

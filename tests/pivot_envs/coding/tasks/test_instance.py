@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 import zstandard
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pivot_envs.coding.tasks.instance import Instance, parse_row, read_instances
@@ -150,6 +150,7 @@ texts = st.text(min_size=1)
 tests = st.lists(texts, min_size=1).map(tuple)
 
 
+@settings(deadline=None)
 @given(
     statement=texts,
     patch=texts,
