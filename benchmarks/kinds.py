@@ -21,6 +21,9 @@ from benchmarks.results import KindOfTask, pooled
 from benchmarks.tables import print_lines
 from pivot_envs.errors import RecordError
 
+_MOST_COLUMNS = 6
+"""Most policies that have a column each."""
+
 
 @dataclass(frozen=True)
 class Arguments:
@@ -66,17 +69,22 @@ def by_kind(
 
 
 def kinds_table(kinds: Sequence[KindOfTask]) -> tuple[list[str], list[list[str]]]:
-    """Return the titles and lines of the table, one line for each kind; rates in percent."""
+    """Return the titles and lines of the table, rates in percent.
+
+    There is a line for each kind, or, with many policies, for each of these.
+    """
     policies = list(dict.fromkeys(policy for kind in kinds for policy in kind.rates))
+    if len(policies) > _MOST_COLUMNS:
+        titles = ["", *(f"{kind.name} ({kind.tasks})" for kind in kinds)]
+        return titles, [[one, *(_percent(kind, one) for kind in kinds)] for one in policies]
     lines = [
-        [
-            kind.name,
-            str(kind.tasks),
-            *(f"{100 * kind.rates[one]:.0f}" if one in kind.rates else "-" for one in policies),
-        ]
-        for kind in kinds
+        [kind.name, str(kind.tasks), *(_percent(kind, one) for one in policies)] for kind in kinds
     ]
     return ["", "tasks", *policies], lines
+
+
+def _percent(kind: KindOfTask, policy: str) -> str:
+    return f"{100 * kind.rates[policy]:.0f}" if policy in kind.rates else "-"
 
 
 def read_scores(path: Path) -> dict[str, list[Measurements]]:

@@ -165,7 +165,11 @@ def completion_logprobs(model: Any, batch: Batch) -> torch.Tensor:
         use_cache=False,
         logits_to_keep=batch.input_ids.shape[1] - first,
     )
-    logits = output.logits[batch.lines, batch.sources - first].float()
+    # All branches of a trunk share its last place. The gradient of an index with the same place
+    # twice is added up in no fixed order by several threads, that of index_select in one.
+    lines = output.logits.flatten(0, 1)
+    places = batch.lines * output.logits.shape[1] + batch.sources - first
+    logits = lines.index_select(0, places).float()
     chosen: torch.Tensor = logits.log_softmax(-1).gather(-1, batch.targets[:, None]).squeeze(-1)
     return chosen
 

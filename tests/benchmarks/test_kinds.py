@@ -38,6 +38,13 @@ def test_the_table_has_a_dash_for_what_was_not_measured():
     assert lines == [["click-link", "2", "75", "50", "-"], ["package-1.0", "1", "0", "50", "100"]]
 
 
+def test_many_policies_have_a_line_each():
+    scores = {f"arm {number}": SCORES["base"] for number in range(7)}
+    titles, lines = kinds_table(by_kind(scores, "test T=1"))
+    assert titles == ["", "click-link (2)", "package-1.0 (1)"]
+    assert lines[6] == ["arm 6", "75", "0"]
+
+
 def test_the_command_prints_the_kinds_of_a_committed_run(capsys: pytest.CaptureFixture[str]):
     assert main(["benchmarks/results/web-seventh/results.json"]) == 0
     printed = capsys.readouterr().out

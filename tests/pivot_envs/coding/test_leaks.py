@@ -34,7 +34,12 @@ def grow(
         env.close()
     done = subprocess.run(
         [sys.executable, str(PROGRAM), str(tasks), *map(str, (warm_up, episodes, reopen_every))],
-        env={**os.environ, "PYTHONPATH": str(ROOT), "TMPDIR": str(folder)},
+        env={
+            **os.environ,
+            "PYTHONPATH": str(ROOT),
+            "TMPDIR": str(folder),
+            "XDG_CACHE_HOME": str(tasks.parent / "cache"),
+        },
         capture_output=True,
         text=True,
         check=False,
