@@ -15,8 +15,8 @@ from benchmarks.results import ArmRecord, Estimate, Results, Row
 
 COLOURS = {"SFT": "#e0a030", "E2E": "#d1495b", "pivot": "#1f6f8b", "base": "#56606b"}
 _MORE_COLOURS = [
-    *("#4c956c", "#8e6c8a", "#2f4858", "#b56576", "#6a994e", "#7f5539"),
-    *("#3a86ff", "#bc6c25", "#5e548e", "#9a031e", "#0081a7"),
+    *("#4c956c", "#8e6c8a", "#2f4858", "#b56576", "#a7c957", "#7f5539", "#3a86ff", "#bc6c25"),
+    *("#5e548e", "#9a031e", "#00b4d8", "#e07a9a", "#7b2cbf", "#111111", "#ff8500", "#9aa5b1"),
 ]
 """Of the other arms, in the order of ``ARMS``."""
 _MOST_WITH_SEEDS = 4
@@ -45,7 +45,12 @@ def draw_curves(results: Results) -> bytes:
         place.set_xlabel(f"{label}, profiling included (dotted)")
         place.set_xlim(left=0)
         _tidy(place)
-    _share_limit(axes, [point.success for record in results.arms for point in record.curve])
+    successes = [point.success for record in results.arms for point in record.curve]
+    if is_crowded:
+        # So many lines lie on each other where the axis begins at zero.
+        axes[0].set_ylim(max(0, min(successes) - 0.02), min(1.02, max(successes) + 0.02))
+    else:
+        _share_limit(axes, successes)
     axes[0].set_ylabel("success on validation tasks, T=1")
     handles, names = axes[0].get_legend_handles_labels()
     figure.legend(handles, names, loc="outside lower center", ncols=5, frameon=False)
