@@ -1,6 +1,5 @@
 """What every backend of a pool does, and what happens when a worker dies."""
 
-import contextlib
 import functools
 import gc
 import importlib.util
@@ -16,7 +15,6 @@ import pytest
 
 from pivot_agents.policy import ScriptedPolicy
 from pivot_agents.pool import EnvPool, Start
-from pivot_agents.ray_actor import _start_ray
 from pivot_agents.rollout import rollout
 from pivot_envs.drill import DrillTask
 from pivot_envs.tools import ToolCall
@@ -45,28 +43,16 @@ def make_drill(max_turns=3):
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _ray():
-    """Start Ray, which gives its own processes 30 s, too few on a busy machine; end it."""
-    if importlib.util.find_spec("ray") is None:
-        yield
-        return
-    import ray
-
-    for _ in range(3):
-        with contextlib.suppress(Exception):
-            _start_ray()
-            break
-        end_ray(ray)
+def _end_ray():
     yield
-    end_ray(ray)
+    if importlib.util.find_spec("ray") is not None:
+        import ray
 
-
-def end_ray(ray):
-    # Ray leaves its own processes to the garbage collector.
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ResourceWarning)
-        ray.shutdown()
-        gc.collect()
+        # Ray leaves its own processes to the garbage collector.
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ResourceWarning)
+            ray.shutdown()
+            gc.collect()
 
 
 @pytest.fixture(params=BACKENDS)

@@ -74,6 +74,21 @@ def test_packed_rows_give_the_gradient_of_separate_ones(model):
     assert (together - apart).norm() < 1e-5 * apart.norm()
 
 
+def test_the_gradient_of_a_large_group_is_the_same_to_the_last_bit_with_several_threads(model):
+    """Or a resumed run would not be that of one that was never stopped."""
+    group = [row(range(20, 60), ([60 + one, 1], []), advantage=one - 99.5) for one in range(200)]
+    (batch,) = pack(group, 100_000, pad_id=0)
+
+    def gradient():
+        model.zero_grad()
+        (completion_logprobs(model, batch) * batch.advantages).sum().backward()
+        return torch.cat([parameter.grad.flatten() for parameter in model.parameters()])
+
+    torch.set_num_threads(2)
+    first = gradient()
+    assert all(torch.equal(gradient(), first) for _ in range(9))
+
+
 @pytest.mark.parametrize("micro_batch_tokens", [1, 24, 40])
 def test_micro_batches_add_up_to_the_gradient_of_one_batch(model, micro_batch_tokens):
     def gradient(limit):
