@@ -1,5 +1,6 @@
 """Processes, those that train one policy together, each on its share of the episodes."""
 
+import atexit
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,10 +22,16 @@ class Processes:
 
     @classmethod
     def current(cls, device: torch.device) -> "Processes":
-        """Join the processes of the launcher, over gloo on processors and NCCL on NVIDIA GPUs."""
+        """Join the processes of the launcher, over gloo on processors and NCCL on NVIDIA GPUs.
+
+        What is joined here over gloo is left at the interpreter's exit.
+        """
         if int(os.environ.get("WORLD_SIZE", "1")) == 1:
             return cls()
+        joined_before = torch.distributed.is_initialized()
         state = PartialState(cpu=device.type == "cpu")
+        if not joined_before and torch.distributed.get_backend() == "gloo":
+            atexit.register(_leave)
         return cls(state.process_index, state.num_processes)
 
     def share(self, items: Sequence[Item]) -> Sequence[Item]:
@@ -54,3 +61,13 @@ class Processes:
         for one in parameters:
             one.grad = flat[start : start + one.numel()].view_as(one).clone()
             start += one.numel()
+
+
+def _leave() -> None:
+    """End gloo's threads while the interpreter still runs.
+
+    One that lets go of its last tensor while the interpreter is taken down aborts the process
+    (SIGABRT, "terminate called without an active exception"); torch does not end them by itself.
+    """
+    if torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
