@@ -67,7 +67,8 @@ def contrast(
     sides = [
         [[seed[measurement] for seed in scores[name]] for name in side] for side in (ours, theirs)
     ]
-    whole = mean_difference([tuple([one for arm in side for one in arm] for side in sides)])
+    mine, other = ([one for arm in side for one in arm] for side in sides)
+    whole = mean_difference([(mine, other)])
     counts = {len(arm) for side in sides for arm in side}
     if len(counts) > 1 or counts == {1}:
         return whole
