@@ -2,6 +2,12 @@ import sys
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import settings
+
+# The same examples every time, so that a run tells what a change has done, and not what was drawn;
+# others are drawn with --hypothesis-profile default.
+settings.register_profile("same", derandomize=True)
+settings.load_profile("same")
 
 
 @pytest.fixture(autouse=True)

@@ -20,9 +20,7 @@ from pivot_envs.sandbox.engine import (
     WORKSPACE_LABEL,
     Owner,
     connect,
-    engine_host,
     find_image,
-    knock,
     translated,
 )
 from pivot_envs.sandbox.forks import let_go_in_children
@@ -89,9 +87,7 @@ class Container:
         # The connections that end with the container.
         ending = contextlib.ExitStack()
         ending.callback(engine.close)
-        self._end = weakref.finalize(
-            self, _end, engine, self.id, (os.getpid(), engine_host()), ending
-        )
+        self._end = weakref.finalize(self, _end, engine, self.id, os.getpid(), ending)
         self.has_python = bootstrap.has_python
         try:
             with translated(f"the container of {image} does not start"):
@@ -236,21 +232,17 @@ def _await_agent(
         raise SandboxError(f"the agent did not start in the container: {answer['error']}")
 
 
-def _end(
-    engine: Any, container: str, maker: tuple[int, str], connections: contextlib.ExitStack
-) -> None:
+def _end(engine: Any, container: str, maker: int, connections: contextlib.ExitStack) -> None:
     """Remove a container, and wait until it is gone; the engine may be gone itself.
 
-    ``maker`` is the id of the process that made it, and the engine's host.
+    ``maker`` is the id of the process that made it.
     """
-    pid, host = maker
-    if os.getpid() != pid:
+    if os.getpid() != maker:
         return
     import docker
     import requests
 
     with connections, contextlib.suppress(OSError, requests.exceptions.RequestException):
-        knock(host)
         deadline = time.monotonic() + REMOVE_TIMEOUT_S
         while time.monotonic() < deadline:
             try:

@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -76,19 +75,6 @@ def engine_host() -> str:
     return os.environ.get("DOCKER_HOST") or _DEFAULT_HOST
 
 
-def knock(host: str) -> None:
-    """Look whether somebody listens at a local socket; do nothing for an engine elsewhere.
-
-    A ``docker.APIClient`` that cannot connect leaves its socket to the garbage collector.
-
-    Raises:
-        OSError: Nobody does.
-    """
-    if host.startswith("unix://"):
-        with socket.socket(socket.AF_UNIX) as probe:
-            probe.connect(host.removeprefix("unix://"))
-
-
 def connect() -> Any:
     """Return a ``docker.APIClient`` of the engine that ``DOCKER_HOST`` or the default names.
 
@@ -98,14 +84,15 @@ def connect() -> Any:
     try:
         import docker
         from docker.utils import kwargs_from_env
+
+        from pivot_envs.sandbox.engine_client import EngineClient
     except ImportError as error:
         raise SandboxUnavailableError(
             "Docker boxes need the package docker: pip install 'pivotrl-envs[docker]'"
         ) from error
     place = engine_host()
     try:
-        knock(place)
-        return docker.APIClient(version="auto", timeout=REQUEST_TIMEOUT_S, **kwargs_from_env())
+        return EngineClient(version="auto", timeout=REQUEST_TIMEOUT_S, **kwargs_from_env())
     except (docker.errors.DockerException, OSError) as error:
         raise SandboxUnavailableError(
             f"no Docker engine answers at {place} ({error}). {_HOW_TO_START}"

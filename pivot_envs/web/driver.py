@@ -19,6 +19,20 @@ MOST_DOCUMENTS = 1000
 """Documents after which a driver is replaced, as Playwright keeps some memory of each."""
 
 _START_S = 60.0
+_STOP_S = 15.0
+
+
+class _Loop(asyncio.SelectorEventLoop):
+    """An event loop that knows the processes it started: Playwright does not tell its driver's."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.processes: list[asyncio.SubprocessTransport] = []
+
+    async def subprocess_exec(self, *args: Any, **options: Any) -> Any:
+        transport, protocol = await super().subprocess_exec(*args, **options)
+        self.processes.append(transport)
+        return transport, protocol
 
 
 class Driver:
@@ -39,7 +53,7 @@ class Driver:
             BrowserUnavailableError: Playwright is not installed or does not start.
         """
         self._pid = os.getpid()
-        self._loop = asyncio.new_event_loop()
+        self._loop = _Loop()
         self._loop.set_exception_handler(_report_unexpected)
         self._chromes: dict[tuple[str | None, bool], Chrome] = {}
         self._launching = asyncio.Lock()
@@ -59,6 +73,7 @@ class Driver:
         try:
             self._playwright = self.run(async_playwright().start(), _START_S)
         except BrowserError as error:
+            self._kill()
             self._stop_loop()
             raise BrowserUnavailableError(f"Playwright does not start: {error}") from error
 
@@ -156,7 +171,7 @@ class Driver:
         if not self._is_alive:
             return
         try:
-            self.run(self._stop_playwright(), 15.0)
+            self.run(self._stop_playwright(), _STOP_S)
         except InfraError:
             self._kill()
         self._is_closed = True
@@ -172,14 +187,15 @@ class Driver:
 
     def _kill(self) -> None:
         # Playwright has no public way to end a driver that hangs.
-        process = getattr(
-            getattr(self._playwright._impl_obj._connection, "_transport", None), "_proc", None
-        )
-        if process is not None and process.returncode is None:
-            process.kill()
-            # The loop must hear of it before it is closed, or the pipes stay open.
-            with contextlib.suppress(InfraError):
-                self.run(process.wait(), 5.0)
+        with contextlib.suppress(InfraError):
+            self.run(self._kill_processes(), 5.0)
+
+    async def _kill_processes(self) -> None:
+        for process in self._loop.processes:
+            process.close()
+        # The loop must hear of their end before it is closed.
+        while any(process.get_returncode() is None for process in self._loop.processes):
+            await asyncio.sleep(0.01)
 
     def _stop_loop(self) -> None:
         self._is_closed = True

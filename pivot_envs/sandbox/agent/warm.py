@@ -258,21 +258,20 @@ def serve(agent: socket.socket, ids: tuple[int, int] | None, cache: CodeCache) -
         for descriptor in (*descriptors, write_misses):
             os.close(descriptor)
         _, status = os.waitpid(pid, 0)
+        os.set_blocking(read_misses, False)
+        with open(read_misses, "rb", buffering=0) as pipe:
+            misses = pipe.read(65536) or b"[]"
+        # Whoever counts descriptors after the answer finds none of this run.
         agent.send(json.dumps({"status": status}).encode())
-        learn(cache, read_misses)
+        learn(cache, misses)
 
 
-def learn(cache: CodeCache, misses: int) -> None:
+def learn(cache: CodeCache, misses: bytes) -> None:
     """Compile what the last child missed, for the next one."""
-    os.set_blocking(misses, False)
-    try:
-        # Tested code can write here what it likes, `[` thousands of times for instance.
-        with contextlib.suppress(Exception):
-            missed = json.loads(os.read(misses, 65536) or b"[]")
-            for kind, path in missed:
-                cache.fill(str(kind), str(path))
-    finally:
-        os.close(misses)
+    # Tested code can write here what it likes, `[` thousands of times for instance.
+    with contextlib.suppress(Exception):
+        for kind, path in json.loads(misses):
+            cache.fill(str(kind), str(path))
     gc.collect()
     gc.freeze()
 

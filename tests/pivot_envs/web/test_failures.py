@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from pivot_envs.web import driver as driver_module
 from pivot_envs.web.driver import Driver
 from pivot_envs.web.env import WebEnv
 from pivot_envs.web.suite import Suite
@@ -95,6 +96,23 @@ def test_closing_everything_leaves_no_process(make_env: Make, notes_suite: type[
         assert time.monotonic() < end
         time.sleep(0.1)
     assert env.reset(seed=0)
+
+
+def test_a_driver_that_does_not_answer_is_killed_with_its_browser(
+    make_env: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_env(tasks=["click-checkboxes#7"]).reset()
+    stopped = victims("driver")
+    for process in stopped:
+        os.kill(process, signal.SIGSTOP)
+    monkeypatch.setattr(driver_module, "_STOP_S", 1.0)
+    Driver.shared().close()
+    # A browser ends when its driver is gone, a moment later.
+    deadline = time.monotonic() + 30
+    while left := {*stopped} & {*descendants(os.getpid())} or victims("browser"):
+        assert time.monotonic() < deadline, left
+        time.sleep(0.05)
+    make_env(tasks=["click-checkboxes#7"]).reset()
 
 
 def test_a_worn_driver_is_replaced_and_ends(
