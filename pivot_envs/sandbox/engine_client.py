@@ -15,7 +15,7 @@ from docker.transport.unixconn import (
 )
 
 
-class _Connection(UnixHTTPConnection):
+class _Connection(UnixHTTPConnection):  # type: ignore[misc]
     def connect(self) -> None:
         with contextlib.ExitStack() as unless_connected:
             sock = socket.socket(socket.AF_UNIX)
@@ -26,15 +26,15 @@ class _Connection(UnixHTTPConnection):
         self.sock = sock
 
 
-class _ConnectionPool(UnixHTTPConnectionPool):
+class _ConnectionPool(UnixHTTPConnectionPool):  # type: ignore[misc]
     def _new_conn(self) -> _Connection:
         return _Connection(self.base_url, self.socket_path, self.timeout)
 
 
-class _Adapter(UnixHTTPAdapter):
+class _Adapter(UnixHTTPAdapter):  # type: ignore[misc]
     def get_connection(self, url: str, proxies: Any = None) -> _ConnectionPool:
         with self.pools.lock:
-            pool = self.pools.get(url)
+            pool: _ConnectionPool | None = self.pools.get(url)
             if pool is None:
                 size = self.max_pool_size
                 pool = _ConnectionPool(url, self.socket_path, self.timeout, maxsize=size)
@@ -42,7 +42,7 @@ class _Adapter(UnixHTTPAdapter):
             return pool
 
 
-class EngineClient(docker.APIClient):
+class EngineClient(docker.APIClient):  # type: ignore[misc]
     """A client whose requests to a local engine leave nothing behind where it does not answer."""
 
     def mount(self, prefix: str, adapter: Any) -> None:
