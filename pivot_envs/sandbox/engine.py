@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pivot_envs.errors import SandboxError, SandboxUnavailableError
+from pivot_envs.sandbox.engine_client import engine_client
 
 OWNER_LABEL = "pivot_envs.owner"
 """On every container: the process that it belongs to, as ``Owner.text()``."""
@@ -84,15 +85,13 @@ def connect() -> Any:
     try:
         import docker
         from docker.utils import kwargs_from_env
-
-        from pivot_envs.sandbox.engine_client import EngineClient
     except ImportError as error:
         raise SandboxUnavailableError(
             "Docker boxes need the package docker: pip install 'pivotrl-envs[docker]'"
         ) from error
     place = engine_host()
     try:
-        return EngineClient(version="auto", timeout=REQUEST_TIMEOUT_S, **kwargs_from_env())
+        return engine_client()(version="auto", timeout=REQUEST_TIMEOUT_S, **kwargs_from_env())
     except (docker.errors.DockerException, OSError) as error:
         raise SandboxUnavailableError(
             f"no Docker engine answers at {place} ({error}). {_HOW_TO_START}"
