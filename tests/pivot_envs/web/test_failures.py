@@ -102,17 +102,27 @@ def test_a_driver_that_does_not_answer_is_killed_with_its_browser(
     make_env: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     make_env(tasks=["click-checkboxes#7"]).reset()
-    stopped = victims("driver")
-    for process in stopped:
-        os.kill(process, signal.SIGSTOP)
+    driver = Driver.shared()
+    (process,) = (each.get_pid() for each in driver._loop.processes)
+    family = {process, *descendants(process)}
+    assert len(family) > 1
+    os.kill(process, signal.SIGSTOP)
     monkeypatch.setattr(driver_module, "_STOP_S", 1.0)
-    Driver.shared().close()
-    # A browser ends when its driver is gone, a moment later.
+    driver.close()
+    # The browser ends when its driver is gone, a moment later.
     deadline = time.monotonic() + 30
-    while left := {*stopped} & {*descendants(os.getpid())} or victims("browser"):
+    while left := {each for each in family if has_command(each)}:
         assert time.monotonic() < deadline, left
         time.sleep(0.05)
     make_env(tasks=["click-checkboxes#7"]).reset()
+
+
+def has_command(process: int) -> bool:
+    """Tell whether a process lives; one that has ended has no command line, reaped or not."""
+    try:
+        return bool(Path(f"/proc/{process}/cmdline").read_bytes())
+    except OSError:
+        return False
 
 
 def test_a_worn_driver_is_replaced_and_ends(
